@@ -38,7 +38,8 @@ step() {
   # without the caller's lock (descriptor 9), which the last sleep would keep
   (while sleep 3; do printf '.' >&2; done) 9>&- &
   ticker=$!
-  "$@" >"$log" 2>&1 </dev/null || rc=$?
+  # in a shell of its own, so that also a COMMAND that calls die is reported here
+  ("$@") >"$log" 2>&1 </dev/null || rc=$?
   kill "$ticker" 2>/dev/null
   wait "$ticker" 2>/dev/null || true
   if [ "$rc" -ne 0 ]; then

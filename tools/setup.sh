@@ -42,9 +42,9 @@ complete_python() {
 }
 
 make_venv() {
-  rm -rf .venv
-  "$1" -m venv .venv
-  .venv/bin/python -m pip install --no-input -r requirements-dev.txt
+  rm -rf .venv &&
+    "$1" -m venv .venv &&
+    .venv/bin/python -m pip install --no-input -r requirements-dev.txt
 }
 
 # Playbooks and tests find the checkout as mailops.filter_stack (see ansible.cfg).
