@@ -12,6 +12,7 @@
 # machine's apt uses (needed only where no registry answers and apt has no Debian).
 set -euo pipefail
 . "$(dirname -- "$0")/lib.sh"
+cd "$ROOT"
 
 PROVISION=$ROOT/tools/base-image-provision.sh
 WORK=$(mktemp -d)
@@ -42,11 +43,13 @@ sources_list() {
 # What apt on this machine needs to reach its mirrors (proxy, dates), without the
 # rest of its configuration; the environment's proxy where apt has none.
 apt_settings() {
-  apt-config dump | grep -E '^Acquire::(https?::Proxy|Check-Valid-Until|Check-Date|ForceIPv)[^ ]* "[^"]+";' || true
-  local scheme variable
+  local scheme variable settings
+  settings=$(apt-config dump |
+    grep -E '^Acquire::(https?::Proxy|Check-Valid-Until|Check-Date|ForceIPv)[^ ]* "[^"]+";' || true)
+  echo "$settings"
   for scheme in http https; do
     variable=${scheme}_proxy
-    if [ -n "${!variable:-}" ] && ! apt-config dump | grep -q "^Acquire::$scheme::Proxy \""; then
+    if [ -n "${!variable:-}" ] && ! grep -q "^Acquire::$scheme::Proxy \"" <<<"$settings"; then
       echo "Acquire::$scheme::Proxy \"${!variable}\";"
     fi
   done
@@ -61,6 +64,16 @@ start_from_registry() {
 
 registry_answers() {
   timeout 15 docker manifest inspect "debian:$1-slim" >/dev/null 2>&1
+}
+
+# mmdebstrap, and the archive's keys: older ones do not know newer releases.
+prepare_mirror() {
+  apt_need mmdebstrap debian-archive-keyring
+  if [ "$1" = trixie ] && [ ! -e /usr/share/keyrings/debian-archive-trixie-stable.gpg ]; then
+    step apt-update "Refreshing the package lists" as_root apt-get -q update
+    step keyring "Bringing the archive's keys up to date" \
+      as_root apt-get -q -y -o DPkg::Lock::Timeout=600 install debian-archive-keyring
+  fi
 }
 
 start_from_mirror() {
@@ -89,7 +102,7 @@ provision() {
 build() {
   local release=$1 recipe image_recipe
   sources_list "$release" >"$WORK/$release.list"
-  recipe=$(cat "$0" "$PROVISION" "$WORK/$release.list" "$WORK/apt.conf" | sha256sum | cut -d' ' -f1)
+  recipe=$(cat tools/base-images.sh "$PROVISION" "$WORK/$release.list" "$WORK/apt.conf" | sha256sum | cut -d' ' -f1)
   image_recipe=$(docker image inspect -f '{{ index .Config.Labels "filter-stack.recipe" }}' \
     "filter-stack-base:$release" 2>/dev/null || true)
   [ "$image_recipe" != "$recipe" ] || return 0
@@ -104,7 +117,7 @@ build() {
   if registry_answers "$release"; then
     step "rootfs-$release" "Pulling debian:$release-slim" start_from_registry "$release"
   elif [ -s "$WORK/$release.list" ]; then
-    command -v mmdebstrap >/dev/null || apt_need mmdebstrap
+    prepare_mirror "$release"
     step "rootfs-$release" "No registry answers; making Debian $release from this machine's mirror" \
       start_from_mirror "$release"
   else
@@ -120,6 +133,11 @@ main() {
   exec 8</tmp/filter-stack-images.lock
   flock -w 900 8 || die "another run has been building images for fifteen minutes"
   apt_uris >"$WORK/uris"
+  if [ ! -s "$WORK/uris" ]; then
+    # a fresh machine has no lists yet, and apt tells targets only from lists
+    step apt-update "Refreshing the package lists" as_root apt-get -q update
+    apt_uris >"$WORK/uris"
+  fi
   apt_settings >"$WORK/apt.conf"
   for release in "${@:-bookworm trixie}"; do
     # shellcheck disable=SC2086 # the default is two words
