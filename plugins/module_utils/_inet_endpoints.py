@@ -9,10 +9,11 @@ takes effect with a reload (master(8), master_conf.c, seen with Postfix 3.7 and 
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from ansible_collections.mailops.filter_stack.plugins.module_utils._master_cf import Service
 
@@ -39,14 +40,15 @@ def endpoint(name: str, port_of: PortOf = port_number) -> Endpoint:
     """The endpoint that the name of an inet service stands for: port, host:port or [host]:port."""
     host, _colon, port = name.rpartition(":")
     host = host.strip("[]").lower()
-    try:
+    # A host name stays as it is: what it resolves to may change between here and master(8).
+    with contextlib.suppress(ValueError):
         host = str(ipaddress.ip_address(host)) if host else ""
-    except ValueError:
-        pass
     return Endpoint(host, port_of(port))
 
 
-def refuse_same_endpoint(services: Sequence[Service], keys: Collection[str], what: str, port_of: PortOf = port_number) -> None:
+def refuse_same_endpoint(
+    services: Sequence[Service], keys: Collection[str], what: str, port_of: PortOf = port_number
+) -> None:
     """Raise ValueError when one of the inet services in `keys` listens where another service of the file does.
 
     Postfix would silently use the last of the two.
@@ -60,12 +62,12 @@ def refuse_same_endpoint(services: Sequence[Service], keys: Collection[str], wha
         if other is not service and (service.key in keys or other.key in keys):
             raise ValueError(
                 f"{what}, line {other.line}: {other.key} listens where {service.key} shall listen (port {place.port}"
-                f"{' of ' + place.host if place.host else ''}); Postfix takes one service for each address and port, so remove "
-                "one of them or choose another port"
+                f"{' of ' + place.host if place.host else ''}); Postfix takes one service for each address and port, "
+                "so remove one of them or choose another port"
             )
 
 
-def restart_reason(before: Sequence[Service], after: Sequence[Service], port_of: PortOf = port_number) -> Optional[str]:
+def restart_reason(before: Sequence[Service], after: Sequence[Service], port_of: PortOf = port_number) -> str | None:
     """Why a reload is not enough to get from one master.cf to the other; None when it is."""
     old = {endpoint(service.name, port_of): service for service in before if service.type == "inet"}
     new = {endpoint(service.name, port_of): service for service in after if service.type == "inet"}
@@ -75,8 +77,8 @@ def restart_reason(before: Sequence[Service], after: Sequence[Service], port_of:
         for gone, closed in old.items():
             if gone not in new and _overlap(place, gone):
                 return (
-                    f"{service.key} opens an address and port that {closed.key} has until it is closed, and master(8) opens "
-                    "before it closes"
+                    f"{service.key} opens an address and port that {closed.key} has until it is closed, and master(8) "
+                    "opens before it closes"
                 )
     return None
 

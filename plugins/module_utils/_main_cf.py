@@ -56,8 +56,8 @@ def check_name(name: object) -> str:
     """Check a parameter's name and give it back."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
-            f"settings: {shown(str(name))} is no parameter name, it takes letters, digits and _ (and - or . inside, for the "
-            "parameters of a transport with such a name)"
+            f"settings: {shown(str(name))} is no parameter name, it takes letters, digits and _ (and - or . inside, "
+            "for the parameters of a transport with such a name)"
         )
     return name
 
@@ -70,11 +70,14 @@ def check_value(name: str, value: object) -> str:
         return str(value)
     if not isinstance(value, str):
         raise ValueError(
-            f"settings: {name}: {shown(repr(value))} is wrong, it takes a string or a whole number ('' sets an empty value)"
+            f"settings: {name}: {shown(repr(value))} is wrong, it takes a string or a whole number ('' sets an empty "
+            "value)"
         )
     value = value.strip(SPACE)
     if _CONTROL.search(value):
-        raise ValueError(f"settings: {name}: {shown(repr(value))} holds a line break or control character, it takes one line of text")
+        raise ValueError(
+            f"settings: {name}: {shown(repr(value))} holds a line break or control character, it takes one line of text"
+        )
     return value
 
 
@@ -104,7 +107,7 @@ def unwanted_settings(settings: Mapping[object, object], names: Iterable[object]
 
 
 def _parameter(line: LogicalLine, what: str) -> Parameter:
-    name, equals, value = line.joined.partition("=")
+    name, equals, _value = line.joined.partition("=")
     name = name.rstrip(SPACE)
     if not equals or not name or any(blank in name for blank in SPACE):
         raise ValueError(f"{what}, line {line.line}: {shown(line.joined)} is wrong, it takes name = value")

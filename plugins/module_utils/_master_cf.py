@@ -58,7 +58,9 @@ def parse_unique(text: str, what: str = "master.cf") -> list[Service]:
     """All entries; refuses a text without any, and a service that is there twice (Postfix would use the last)."""
     services = parse(text, what)
     if not services:
-        raise ValueError(f"{what}: there is no entry in it; it takes at least one service in master.cf syntax, see master(5)")
+        raise ValueError(
+            f"{what}: there is no entry in it; it takes at least one service in master.cf syntax, see master(5)"
+        )
     refuse_duplicates(services, what)
     return services
 
@@ -69,8 +71,9 @@ def refuse_duplicates(services: list[Service], what: str) -> None:
     for service in services:
         if service.key in lines:
             raise ValueError(
-                f"{what}, line {service.line}: the service {service.key} is already defined in line {lines[service.key]}; it "
-                "takes each service once (Postfix would silently use the last one), so remove one of them"
+                f"{what}, line {service.line}: the service {service.key} is already defined in line "
+                f"{lines[service.key]}; it takes each service once (Postfix would silently use the last one), so "
+                "remove one of them"
             )
         lines[service.key] = service.line
 
@@ -87,8 +90,8 @@ def check_own(services: list[Service], what: str) -> None:
             name, equals, _value = setting.partition("=")
             if not equals or not _PARAMETER.fullmatch(name):
                 raise ValueError(
-                    f"{what}, line {service.line}: {service.key}: -o {shown(setting)} is wrong, it takes name=value without "
-                    "spaces, or { name = value } with them"
+                    f"{what}, line {service.line}: {service.key}: -o {shown(setting)} is wrong, it takes name=value "
+                    "without spaces, or { name = value } with them"
                 )
 
 
@@ -181,7 +184,7 @@ def _canonical_arguments(words: list[str]) -> list[str]:
 
 
 def _without_braces(word: str) -> str:
-    """The text inside {}, without blanks at its ends. What follows the brace, or a missing one, is fatal to master(8)."""
+    """The text inside {}, without blanks at its ends; what master(8) gives up on is refused."""
     depth = 0
     for position, character in enumerate(word):
         depth += {"{": 1, "}": -1}.get(character, 0)

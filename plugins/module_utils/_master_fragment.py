@@ -8,7 +8,6 @@ Every function raises ValueError with a message that names the option, the line 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Optional
 
 from ansible_collections.mailops.filter_stack.plugins.module_utils import _master_cf
 from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_edit import Wanted
@@ -26,17 +25,18 @@ def wanted_services(fragment: str) -> list[Wanted]:
     return [_wanted(fragment, service) for service in services]
 
 
-def keys_of(fragment: Optional[str], services: Optional[Iterable[str]]) -> list[Wanted]:
+def keys_of(fragment: str | None, services: Iterable[str] | None) -> list[Wanted]:
     """The services that a fragment and a list of names name; a fragment may hold lines of just name/type."""
     found: dict[str, Wanted] = {}
     names = list(services or [])
     entries = []
     for line in physical_lines(fragment or ""):
         # A line of just name/type has to be told from an entry, which has eight fields.
-        if is_content(line) and line[0] not in SPACE and len(line.split()) == 1:
+        only_name = is_content(line) and line[0] not in SPACE and len(line.split()) == 1
+        if only_name:
             names.append(line.strip())
-            line = "\n"
-        entries.append(line)
+        # Something stays in its place, so that the numbers of the other lines are right in messages.
+        entries.append("\n" if only_name else line)
     text = "".join(entries)
     whole = _master_cf.parse(text, "fragment")
     _master_cf.refuse_duplicates(whole, "fragment")

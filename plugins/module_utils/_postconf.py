@@ -7,14 +7,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 
 class Verdict(NamedTuple):
     """What postconf said about the new configuration that it does not say about the old one."""
 
     #: The configuration cannot be used; None when it can.
-    error: Optional[str]
+    error: str | None
     #: For example parameters that this version of Postfix does not know.
     warnings: list[str]
 
@@ -30,7 +30,9 @@ def validate(module: Any, path: str, kind: str, old: bytes, new: bytes) -> bool:
         if module.check_mode:
             module.warn(f"{path}: not validated, because this host has no postconf yet")
             return False
-        raise ValueError("validate: true takes postconf on the host, and there is none; install Postfix, or set it to false")
+        raise ValueError(
+            "validate: true takes postconf on the host, and there is none; install Postfix, or set it to false"
+        )
     verdict = judge(module, postconf, path, kind, old, new)
     if verdict.error is not None:
         raise ValueError(f"{path}: postconf refuses the new content: {verdict.error}")
@@ -39,17 +41,17 @@ def validate(module: Any, path: str, kind: str, old: bytes, new: bytes) -> bool:
     return True
 
 
-def find(module: Any) -> Optional[str]:
+def find(module: Any) -> str | None:
     """The path of postconf, or None when Postfix is not installed."""
-    path: Optional[str] = module.get_bin_path("postconf", opt_dirs=["/usr/sbin", "/sbin", "/usr/local/sbin"])
+    path: str | None = module.get_bin_path("postconf", opt_dirs=["/usr/sbin", "/sbin", "/usr/local/sbin"])
     return path
 
 
 def judge(module: Any, postconf: str, path: str, kind: str, old: bytes, new: bytes) -> Verdict:
     """Read both contents of the file `path`, which is a main.cf or master.cf by `kind`, with postconf.
 
-    Each is read in a copy of the file's directory. Only main.cf and master.cf are copied: postconf needs no other file to read these two. The real directory is
-    neither changed nor locked.
+    Each is read in a copy of the file's directory, with only main.cf and master.cf in it: postconf needs no other file
+    to read these two. The real directory is neither changed nor locked.
     """
     code, words = _read(module, postconf, path, kind, new)
     if code == 0 and not words:
@@ -80,10 +82,8 @@ def _read(module: Any, postconf: str, path: str, kind: str, content: bytes) -> t
         for mode in ("-M", "-n"):
             code, _out, err = module.run_command([postconf, "-c", directory, mode], environ_update={"LC_ALL": "C"})
             worst = worst or code
-            for line in err.splitlines():
-                line = line.strip().replace(directory, os.path.dirname(path))
-                if line and line not in words:
-                    words.append(line)
+            said = err.replace(directory, os.path.dirname(path)).splitlines()
+            words += [line for line in said if line.strip() and line not in words]
         return worst, words
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -12,7 +12,7 @@ Text that is not ours is never reformatted, merged or moved. What is added goes 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple, Optional, Protocol
+from typing import NamedTuple, Protocol
 
 
 class Entry(Protocol):
@@ -51,11 +51,11 @@ class Trace(NamedTuple):
     comment: str
     text: str
     #: The bytes that `comment` and `text` replaced; None for an entry that was added.
-    original: Optional[str] = None
+    original: str | None = None
     #: Whether an empty line was put above an added entry.
     blank: bool = False
     #: The last line of the file before the entry was added, if it lacked its line feed and was given one.
-    unterminated: Optional[str] = None
+    unterminated: str | None = None
 
 
 Record = Mapping[str, Trace]
@@ -67,8 +67,8 @@ class Step(NamedTuple):
     key: str
     #: added, changed, removed, restored, unchanged, or kept (somebody else's by now, so it was left alone).
     action: str
-    before: Optional[object] = None
-    after: Optional[object] = None
+    before: object | None = None
+    after: object | None = None
 
 
 class Edit(NamedTuple):
@@ -165,7 +165,7 @@ def remove(text: str, parse: Parser, unwanted: Sequence[Wanted]) -> Edit:
     return Edit(text, {}, steps)
 
 
-def _replace(text: str, current: Entry, wanted: Wanted, trace: Optional[Trace], recording: bool) -> tuple[str, Trace]:
+def _replace(text: str, current: Entry, wanted: Wanted, trace: Trace | None, recording: bool) -> tuple[str, Trace]:
     if trace is None:
         start = current.start
         trace = Trace("", wanted.text, text[current.start : current.end])
@@ -205,7 +205,7 @@ def _put_back(text: str, start: int, end: int, original: str, traces: dict[str, 
     return text[:start] + original + after
 
 
-def _ours_at(text: str, traces: Mapping[str, Trace], parse: Parser) -> Optional[str]:
+def _ours_at(text: str, traces: Mapping[str, Trace], parse: Parser) -> str | None:
     """The key of the added entry that a text begins with, if there is one."""
     entries = parse(text)
     if not entries:
@@ -229,5 +229,5 @@ def _ends_with_lines(text: str, lines: str) -> bool:
     return bool(lines) and text.endswith(lines) and (len(text) == len(lines) or text[-len(lines) - 1] == "\n")
 
 
-def _last(entries: Sequence[Entry], key: str) -> Optional[Entry]:
+def _last(entries: Sequence[Entry], key: str) -> Entry | None:
     return next((entry for entry in reversed(entries) if entry.key == key), None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any
 
 from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_edit import Edit, Parser, Trace
 from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_lines import decode, encode
@@ -30,8 +30,8 @@ class PostfixFile:
                 self.content = stream.read()
         except FileNotFoundError:
             raise ValueError(
-                f"path: {path} does not exist; it takes the configuration file of an installed Postfix, which this module "
-                "never creates"
+                f"path: {path} does not exist; it takes the configuration file of an installed Postfix, which this "
+                "module never creates"
             ) from None
         except OSError as error:
             raise ValueError(f"path: {path} cannot be read: {error.strerror}") from None
@@ -42,11 +42,13 @@ class PostfixFile:
         before, after = (encode(each).decode("utf-8", "backslashreplace") for each in (self.text, text))
         return {"before_header": self.path, "after_header": self.path, "before": before, "after": after}
 
-    def replace(self, text: str, backup: bool) -> Optional[str]:
+    def replace(self, text: str, backup: bool) -> str | None:
         """Write a new content and return the name of the backup, if one was asked for."""
         with open(self.real_path, "rb") as stream:
             if stream.read() != self.content:
-                raise ValueError(f"path: {self.path} was changed by another program while this module ran; run it again")
+                raise ValueError(
+                    f"path: {self.path} was changed by another program while this module ran; run it again"
+                )
         name = self.module.backup_local(self.real_path) if backup else None
         write_atomically(self.module, encode(text), self.real_path)
         return name
@@ -55,11 +57,11 @@ class PostfixFile:
 class RestoreFile:
     """The restore record on the host; with no path it keeps nothing and knows nothing."""
 
-    def __init__(self, module: Any, path: Optional[str], about: str, parse: Parser) -> None:
+    def __init__(self, module: Any, path: str | None, about: str, parse: Parser) -> None:
         self.module = module
         self.path = path
         self.about = about
-        self.text: Optional[str] = None
+        self.text: str | None = None
         self.record: dict[str, Trace] = {}
         if path is None:
             return
@@ -74,7 +76,7 @@ class RestoreFile:
         except ValueError as error:
             raise ValueError(f"restore_file: {path}: {error}") from None
 
-    def _content(self, record: Mapping[str, Trace]) -> Optional[str]:
+    def _content(self, record: Mapping[str, Trace]) -> str | None:
         return dumps(record, self.about) if record else None
 
     def differs(self, record: Mapping[str, Trace]) -> bool:
@@ -96,7 +98,7 @@ class RestoreFile:
         self.text = content
 
 
-def write_both(file: PostfixFile, restore: RestoreFile, edit: Edit, backup: bool) -> Optional[str]:
+def write_both(file: PostfixFile, restore: RestoreFile, edit: Edit, backup: bool) -> str | None:
     """Write a file and its record in the order in which a crash between the two does no harm.
 
     While the file changes, the record knows both what is being done and what is being undone: an original is never
@@ -110,7 +112,7 @@ def write_both(file: PostfixFile, restore: RestoreFile, edit: Edit, backup: bool
     return name
 
 
-def write_atomically(module: Any, content: bytes, path: str, mode: Optional[int] = None) -> None:
+def write_atomically(module: Any, content: bytes, path: str, mode: int | None = None) -> None:
     """Write beside the file, then rename; owner, mode and SELinux context of an existing file are kept."""
     handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
     with os.fdopen(handle, "wb") as stream:

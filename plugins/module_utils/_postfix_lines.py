@@ -79,8 +79,8 @@ def logical_lines(text: str, what: str) -> list[LogicalLine]:
                 parts.append(content)
             else:
                 raise ValueError(
-                    f"{what}, line {number}: {shown(line)} starts with white space, so it continues a line, but there is no "
-                    "line before it; an entry starts at the left edge"
+                    f"{what}, line {number}: {shown(line)} starts with white space, so it continues a line, but there "
+                    "is no line before it; an entry starts at the left edge"
                 )
             end = offset + len(line)
         offset += len(line)
@@ -93,6 +93,6 @@ def _refuse_odd_characters(line: str, number: int, what: str) -> None:
     for character, name in (("\r", "a carriage return"), ("\0", "a null byte")):
         if character in line:
             raise ValueError(
-                f"{what}, line {number}: {shown(line)} holds {name}; lines end with a line feed alone (a file from a DOS or "
-                "Windows editor has to be converted first)"
+                f"{what}, line {number}: {shown(line)} holds {name}; lines end with a line feed alone (a file from a "
+                "DOS or Windows editor has to be converted first)"
             )

@@ -29,10 +29,16 @@ def loads(text: str, path: str, parse: Parser) -> dict[str, Trace]:
         content = json.loads(text)
     except ValueError as error:
         raise ValueError(f"it is not JSON: {error}") from None
-    if not isinstance(content, dict) or content.get("version") != _VERSION or not isinstance(content.get("entries"), dict):
+    if (
+        not isinstance(content, dict)
+        or content.get("version") != _VERSION
+        or not isinstance(content.get("entries"), dict)
+    ):
         raise ValueError(f"it takes a record of version {_VERSION} that this module wrote")
     if content.get("path") != path:
-        raise ValueError(f"it is about {content.get('path')!r}, not about {path!r}; each file takes a record of its own")
+        raise ValueError(
+            f"it is about {content.get('path')!r}, not about {path!r}; each file takes a record of its own"
+        )
     return {key: _trace(key, entry, parse) for key, entry in content["entries"].items()}
 
 

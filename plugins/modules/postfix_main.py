@@ -30,7 +30,8 @@ attributes:
     details:
       - Shows the whole file before and after.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description:
+      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
     support: full
 options:
   path:
@@ -62,8 +63,8 @@ options:
     default: present
   restore_file:
     description:
-      - Where to keep the record of what was replaced and added. It is JSON, belongs to the user who runs the module, has
-        mode 0600, and is deleted when it is empty. Its directory must exist.
+      - Where to keep the record of what was replaced and added. It is JSON, belongs to the user who runs the module,
+        has mode 0600, and is deleted when it is empty. Its directory must exist.
       - Use one record for each main.cf.
     type: path
   backup:
@@ -74,8 +75,8 @@ options:
   validate:
     description:
       - Have the host's own C(postconf) read the new file, in a copy of its directory, before it replaces the old one.
-        When it refuses the file the module fails with its words. What it only warns about, such as a parameter that this
-        version of Postfix does not know, becomes a warning of the module.
+        When it refuses the file the module fails with its words. What it only warns about, such as a parameter that
+        this version of Postfix does not know, becomes a warning of the module.
     type: bool
     default: true
 notes:
@@ -140,8 +141,8 @@ reload_required:
 restart_required:
   description:
     - Whether C(postfix reload) would not be enough, so that Postfix has to be stopped and started. That is so for
-      C(inet_interfaces), C(inet_protocols) and C(queue_directory), whose changes C(master(8\)) ignores until then, and for
-      C(data_directory), C(mail_owner) and C(maillog_file), which it uses once when it starts.
+      C(inet_interfaces), C(inet_protocols) and C(queue_directory), whose changes C(master(8\)) ignores until then, and
+      for C(data_directory), C(mail_owner) and C(maillog_file), which it uses once when it starts.
   returned: success
   type: bool
 restart_reason:
@@ -165,7 +166,11 @@ backup_file:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.filter_stack.plugins.module_utils import _main_cf, _postconf, _postfix_edit
-from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_file import PostfixFile, RestoreFile, write_both
+from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_file import (
+    PostfixFile,
+    RestoreFile,
+    write_both,
+)
 from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_lines import encode
 
 

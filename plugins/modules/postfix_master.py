@@ -31,7 +31,8 @@ attributes:
     details:
       - Shows the whole file before and after.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description:
+      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
     support: full
 options:
   path:
@@ -62,8 +63,8 @@ options:
     default: present
   restore_file:
     description:
-      - Where to keep the record of what was replaced and added. It is JSON, belongs to the user who runs the module, has
-        mode 0600, and is deleted when it is empty. Its directory must exist.
+      - Where to keep the record of what was replaced and added. It is JSON, belongs to the user who runs the module,
+        has mode 0600, and is deleted when it is empty. Its directory must exist.
       - Use one record for each master.cf.
     type: path
   purge:
@@ -80,8 +81,8 @@ options:
   validate:
     description:
       - Have the host's own C(postconf) read the new file, in a copy of its directory, before it replaces the old one.
-        When it refuses the file the module fails with its words. What it only warns about, such as a parameter that this
-        version of Postfix does not know, becomes a warning of the module.
+        When it refuses the file the module fails with its words. What it only warns about, such as a parameter that
+        this version of Postfix does not know, becomes a warning of the module.
     type: bool
     default: true
 notes:
@@ -187,46 +188,41 @@ from ansible_collections.mailops.filter_stack.plugins.module_utils import (
     _postfix_edit,
 )
 from ansible_collections.mailops.filter_stack.plugins.module_utils._master_fragment import keys_of, wanted_services
-from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_file import PostfixFile, RestoreFile, write_both
+from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_file import (
+    PostfixFile,
+    RestoreFile,
+    write_both,
+)
 from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_lines import encode
+
+
+#: By whether the restore record knows the service.
+_WHY_KEPT = {
+    True: "somebody else has changed it since this module wrote it",
+    False: "the restore file has no record that this module wrote it",
+}
 
 
 def run(module: AnsibleModule) -> dict[str, object]:
     given = module.params
     file = PostfixFile(module, given["path"])
-    present = given["state"] == "present"
     before = _master_cf.parse_unique(file.text, given["path"])
     restore = RestoreFile(module, given["restore_file"], given["path"], _master_cf.parse)
     recording = given["restore_file"] is not None
 
-    if present:
-        wanted = wanted_services(given["fragment"])
-        edit = _postfix_edit.Edit(file.text, restore.record, [])
-        if given["purge"]:
-            stale = [key for key in restore.record if key not in {one.key for one in wanted}]
-            edit = _postfix_edit.retract(edit.text, _master_cf.parse, stale, edit.record)
-        merged = _postfix_edit.merge(edit.text, _master_cf.parse, wanted, edit.record, recording)
-        edit = merged._replace(steps=merged.steps + edit.steps)
-    else:
-        keys = keys_of(given["fragment"], given["services"])
-        if recording:
-            edit = _postfix_edit.retract(file.text, _master_cf.parse, [one.key for one in keys], restore.record)
-        else:
-            edit = _postfix_edit.remove(file.text, _master_cf.parse, [one._replace(value=None) for one in keys])
+    edit = _edit(given, file.text, restore.record)
     if not recording:
         edit = edit._replace(record={})
 
     after = _master_cf.parse_unique(edit.text, given["path"])
-    if present:
-        _inet_endpoints.refuse_same_endpoint(after, [one.key for one in wanted], given["path"])
+    if given["state"] == "present":
+        _inet_endpoints.refuse_same_endpoint(after, [step.key for step in edit.steps], given["path"])
     changed_file = edit.text != file.text
     changed_record = restore.differs(edit.record)
     reason = _inet_endpoints.restart_reason(before, after)
     result: dict[str, object] = {
         "changed": changed_file or changed_record,
-        "services": [
-            dict(zip(("name", "type"), step.key.rsplit("/", 1)), action=step.action) for step in edit.steps
-        ],
+        "services": [dict(zip(("name", "type"), step.key.rsplit("/", 1)), action=step.action) for step in edit.steps],
         "reload_required": [service.value for service in before] != [service.value for service in after],
         "restart_required": reason is not None,
         "record_changed": changed_record,
@@ -238,7 +234,8 @@ def run(module: AnsibleModule) -> dict[str, object]:
         result["restart_reason"] = reason
     for step in edit.steps:
         if step.action == "kept":
-            module.warn(f"{given['path']}: {step.key} is left as it is: {_why_kept(recording, step.key in restore.record)}")
+            why = _WHY_KEPT[step.key in restore.record]
+            module.warn(f"{given['path']}: {step.key} is left as it is: {why}")
     if changed_file and given["validate"]:
         result["validated"] = _postconf.validate(module, given["path"], "master.cf", file.content, encode(edit.text))
     if not module.check_mode:
@@ -248,10 +245,21 @@ def run(module: AnsibleModule) -> dict[str, object]:
     return result
 
 
-def _why_kept(recording: bool, known: bool) -> str:
-    if known:
-        return "somebody else has changed it since this module wrote it"
-    return "the restore file has no record that this module wrote it"
+def _edit(given: dict, text: str, record: _postfix_edit.Record) -> _postfix_edit.Edit:
+    """What the options ask for, applied to the text of master.cf."""
+    recording = given["restore_file"] is not None
+    parse = _master_cf.parse
+    if given["state"] == "absent":
+        keys = keys_of(given["fragment"], given["services"])
+        if recording:
+            return _postfix_edit.retract(text, parse, [one.key for one in keys], record)
+        return _postfix_edit.remove(text, parse, [one._replace(value=None) for one in keys])
+    wanted = wanted_services(given["fragment"])
+    names = {one.key for one in wanted}
+    stale = [key for key in record if key not in names] if given["purge"] else []
+    purged = _postfix_edit.retract(text, parse, stale, record)
+    merged = _postfix_edit.merge(purged.text, parse, wanted, purged.record, recording)
+    return merged._replace(steps=merged.steps + purged.steps)
 
 
 def main() -> None:

@@ -27,7 +27,8 @@ attributes:
     details:
       - There is nothing to compare, as the module changes nothing.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description:
+      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
     support: full
     details:
       - The module never reports a change.
@@ -107,7 +108,8 @@ exact_bytes:
   type: int
   sample: 131250000
 mount_bytes:
-  description: RV(bytes) rounded up to whole pages, as the kernel does; what C(df -B1) and C(statvfs) show for the live mount.
+  description:
+    - RV(bytes) rounded up to whole pages, as the kernel does; what C(df -B1) and C(statvfs) show for the live mount.
   returned: success
   type: int
   sample: 131252224
