@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages that the filter itself writes: the bounce for recipients that an SMTP client cannot be told of.
+
+An SMTP client gets one reply for all recipients. When the reinjecting smtpd refuses some for good and takes the
+others, the message is delivered and the sender is told about the refused ones (RFC 3461, RFC 3464, RFC 6522).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Optional
+
+from .smtp.esmtp import Envelope, Recipient
+from .smtp.reply import Reply, printable
+
+Refusal = tuple[Recipient, Reply]
+_HEADER_LIMIT = 65536
+
+
+def wants_failure_report(recipient: Recipient) -> bool:
+    """Whether the sender asked to be told (RFC 3461 section 4.1: failure reports are the default)."""
+    notify = recipient.parameters.get("NOTIFY", "FAILURE").upper().split(",")
+    return "FAILURE" in notify
+
+
+def failure_report(
+    envelope: Envelope, refusals: list[Refusal], header: bytes, hostname: str, message_id: str
+) -> Optional[tuple[Envelope, bytes]]:
+    """Envelope and content of a bounce, or None when nobody is to be told (the null sender never is)."""
+    told = [(recipient, reply) for recipient, reply in refusals if wants_failure_report(recipient)]
+    if not envelope.sender or not told:
+        return None
+    international = any(not text.isascii() for text in [envelope.sender, *(item.address for item, _ in told)])
+    boundary = f"filter-stack-{message_id}"
+    lines = [
+        f"From: Mail Delivery System <MAILER-DAEMON@{hostname}>",
+        f"To: <{_safe(envelope.sender)}>",
+        "Subject: Undelivered Mail Returned to Sender",
+        time.strftime("Date: %a, %d %b %Y %H:%M:%S +0000", time.gmtime()),
+        f"Message-ID: <{message_id}.bounce@{hostname}>",
+        "Auto-Submitted: auto-replied",
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/report; report-type=delivery-status; boundary="{boundary}"',
+        "Content-Transfer-Encoding: " + ("8bit" if international else "7bit"),
+        "",
+        f"--{boundary}",
+        "Content-Type: text/plain; charset=" + ("utf-8" if international else "us-ascii"),
+        "",
+        f"This is the mail filter at {hostname}.",
+        "",
+        "Your message could not be delivered to one or more recipients.",
+        "It was delivered to the others.",
+        "",
+    ]
+    for recipient, reply in told:
+        lines.append(f"<{_safe(recipient.address)}>: {reply.brief(400)}")
+    lines += ["", f"--{boundary}", "Content-Type: message/delivery-status", "", f"Reporting-MTA: dns; {hostname}"]
+    if "ENVID" in envelope.parameters:
+        lines.append(f"Original-Envelope-Id: {envelope.parameters['ENVID']}")
+    for recipient, reply in told:
+        lines.append("")
+        if "ORCPT" in recipient.parameters:
+            lines.append(f"Original-Recipient: {_safe(recipient.parameters['ORCPT'])}")
+        lines.append(f"Final-Recipient: rfc822; {_safe(recipient.address)}")
+        lines.append("Action: failed")
+        lines.append(f"Status: {reply.enhanced or '5.0.0'}")
+        lines.append(f"Diagnostic-Code: smtp; {reply.brief(400)}")
+    lines += ["", f"--{boundary}", "Content-Type: text/rfc822-headers", ""]
+    text = "\r\n".join(lines) + "\r\n"
+    end = f"\r\n--{boundary}--\r\n"
+    content = text.encode("utf-8", "replace") + _whole_lines(header[:_HEADER_LIMIT]) + end.encode("ascii")
+    parameters = {"SMTPUTF8": ""} if international else {}
+    bounce = Envelope("", parameters, [Recipient(envelope.sender, {"NOTIFY": "NEVER"})], {}, False, "")
+    return bounce, content
+
+
+def _safe(address: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in address)
+
+
+def _whole_lines(header: bytes) -> bytes:
+    if header.endswith(b"\r\n"):
+        return header
+    return header[: header.rfind(b"\r\n") + 2] if len(header) >= _HEADER_LIMIT else header + b"\r\n"
+
+
+def describe(refusals: list[Refusal]) -> str:
+    """For the log."""
+    return ", ".join(f"{printable(recipient.address)}: {reply.brief(120)}" for recipient, reply in refusals)

@@ -1,0 +1,128 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Quarantine on disk: one file a message, its envelope and findings in the first line, then the message as it came.
+
+The file name is the quarantine id and `.msg`. A file is whole or not there: it is written under another
+name, synchronised, renamed, and the directory is synchronised.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from .findings import Finding
+from .smtp.esmtp import Envelope, Recipient
+
+_FORMAT = 1
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9]+\Z")
+_SUFFIX = ".msg"
+_HEADER_LIMIT = 16 * 1024 * 1024
+
+
+class QuarantineError(Exception):
+    """The quarantine cannot do what was asked; the words say why."""
+
+
+class Entry(NamedTuple):
+    """What the first line of a quarantine file tells."""
+
+    quarantine_id: str
+    data: dict[str, Any]
+    path: str
+    offset: int  #: bytes before the message itself
+
+    def envelope(self) -> Envelope:
+        """The envelope as it was, without XFORWARD attributes and for an SMTP server."""
+        recipients = [Recipient(item["address"], item["parameters"]) for item in self.data["recipients"]]
+        return Envelope(self.data["sender"], self.data["parameters"], recipients, {}, False, "")
+
+
+def store(
+    directory: str, message_id: str, envelope: Envelope, findings: list[Finding], content: Iterable[bytes]
+) -> str:
+    """Write one message and return its quarantine id once it is on disk. Raises OSError."""
+    now = time.time()
+    quarantine_id = time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime(now)) + message_id
+    head = {
+        "format": _FORMAT,
+        "id": quarantine_id,
+        "time": int(now),
+        "sender": envelope.sender,
+        "parameters": envelope.parameters,
+        "recipients": [{"address": item.address, "parameters": item.parameters} for item in envelope.recipients],
+        "xforward": envelope.xforward,
+        "findings": [finding._asdict() for finding in findings],
+    }
+    final = os.path.join(directory, quarantine_id + _SUFFIX)
+    partial = os.path.join(directory, f".{quarantine_id}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(json.dumps(head).encode("ascii") + b"\n")
+            for piece in content:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(partial, final)
+    except BaseException:
+        os.unlink(partial)
+        raise
+    _synchronise(directory)
+    return quarantine_id
+
+
+def _synchronise(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def entries(directory: str) -> Iterator[Entry]:
+    """All messages, oldest first. Files that are not ours or not readable are left out."""
+    for name in sorted(os.listdir(directory)):
+        if name.endswith(_SUFFIX) and _ID.match(name[: -len(_SUFFIX)]):
+            try:
+                yield find(directory, name[: -len(_SUFFIX)])
+            except QuarantineError:
+                continue
+
+
+def find(directory: str, quarantine_id: str) -> Entry:
+    """One message by its id. Raises QuarantineError."""
+    if not _ID.match(quarantine_id):
+        raise QuarantineError(f"{quarantine_id!r} is no quarantine id; one looks like 20261122T180000Z-4f2a9c01d3")
+    path = os.path.join(directory, quarantine_id + _SUFFIX)
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(_HEADER_LIMIT)
+            data = json.loads(line)
+    except FileNotFoundError:
+        raise QuarantineError(f"{quarantine_id}: not in {directory}") from None
+    except (OSError, ValueError) as error:
+        raise QuarantineError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != _FORMAT:
+        raise QuarantineError(f"{path}: is not a quarantined message of format {_FORMAT}")
+    return Entry(quarantine_id, data, path, len(line))
+
+
+def content(entry: Entry) -> Iterator[bytes]:
+    """The message as it came, in pieces. Raises OSError."""
+    with open(entry.path, "rb") as file:
+        file.seek(entry.offset)
+        while True:
+            piece = file.read(65536)
+            if not piece:
+                return
+            yield piece
+
+
+def delete(entry: Entry) -> None:
+    """Remove one message. Raises OSError."""
+    os.unlink(entry.path)

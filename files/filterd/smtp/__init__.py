@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SMTP and LMTP without sockets: bytes in, events out."""

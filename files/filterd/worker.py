@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One worker process: an event loop, the accepting of connections, and a bounded end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import resource
+import signal
+import socket
+
+from . import log
+from .admission import ALIVE, Admission
+from .config import Config
+from .net import Worker
+from .pipeline import Pipeline
+from .reinject import Reinjector
+from .scan.clamd import Clamd
+
+#: Seconds between looks at what has been silent for too long; also the beat that tells the service of a live loop.
+SWEEP_INTERVAL = 1.0
+#: Descriptors that are not for clients: log, channel, loop, listening sockets and a margin.
+_OWN_DESCRIPTORS = 32
+#: Descriptors that one message may need beyond its client: scratch, scanner, reinjection, quarantine.
+_PER_MESSAGE = 4
+
+
+def connection_limit(config: Config, descriptors: int) -> int:
+    """Clients that one worker can serve with so many descriptors."""
+    room = descriptors - _OWN_DESCRIPTORS - _PER_MESSAGE * config.instances
+    return max(4, min(config.max_connections, room))
+
+
+def _descriptors() -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):
+            pass  # the soft limit has to do
+    return soft
+
+
+class _Acceptor:
+    """Takes one connection at a time, so that the workers that share a socket share the work."""
+
+    def __init__(self, listener: socket.socket, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
+        self._listener = listener
+        self._worker = worker
+        self._loop = loop
+        self._active = False
+        listener.setblocking(False)
+        self.start()
+
+    def start(self) -> None:
+        if not self._active and not self._worker.stopping:
+            self._active = True
+            self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    def stop(self) -> None:
+        if self._active:
+            self._active = False
+            self._loop.remove_reader(self._listener.fileno())
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            log.error(f"no connection can be taken: {error.strerror}")
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                self.stop()
+                self._loop.call_later(SWEEP_INTERVAL, self.start)
+            return
+        connection.setblocking(False)
+        self._worker.start(self._serve(connection))
+
+    async def _serve(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._worker.session, connection)
+        except OSError as error:
+            log.debug(f"a client was gone at once: {error}")
+            connection.close()
+
+
+def run(config: Config, listeners: list[socket.socket], channel: socket.socket) -> int:
+    """Serve until SIGTERM or until the service is gone. Returns the exit status."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_serve(config, listeners, channel, loop))
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+    return 0
+
+
+async def _serve(
+    config: Config, listeners: list[socket.socket], channel: socket.socket, loop: asyncio.AbstractEventLoop
+) -> None:
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # from a terminal it reaches the service too, which decides
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    admission = Admission(channel, loop)
+    admission.orphaned.add_done_callback(lambda _: stop.set())
+    reinjector = Reinjector(config, loop)
+    scanners = [Clamd(settings, loop) for settings in config.scanners]
+    pipeline = Pipeline(config, list(scanners), reinjector, loop)
+    limit = connection_limit(config, _descriptors())
+    worker = Worker(config, pipeline, reinjector, admission, loop, limit)
+    # What has been loaded stays; the collector need not look at it again, nor copy pages that all workers share.
+    gc.freeze()
+    gc.set_threshold(10000, 20, 50)
+    acceptors = [_Acceptor(listener, worker, loop) for listener in listeners]
+    admission.send(ALIVE)
+    beat = loop.create_task(_sweep(worker, reinjector, scanners, admission))
+    await stop.wait()
+    for acceptor in acceptors:
+        acceptor.stop()
+    worker.stop()
+    end = loop.time() + config.drain_timeout
+    while not worker.idle and loop.time() < end:  # noqa: ASYNC110  (two conditions, looked at a few times)
+        await asyncio.sleep(0.02)
+    beat.cancel()
+    reinjector.close()
+    for scanner in scanners:
+        scanner.close()
+    if not worker.idle:
+        log.warning("stopping although messages are under way: their clients will send them again")
+        await worker.abandon()
+
+
+async def _sweep(worker: Worker, reinjector: Reinjector, scanners: list[Clamd], admission: Admission) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_INTERVAL)
+        worker.sweep()
+        reinjector.sweep()
+        for scanner in scanners:
+            scanner.sweep()
+        admission.send(ALIVE)
