@@ -6,7 +6,10 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+DOCKER := tools/with-docker.sh
+DEMO := $(DOCKER) $(BIN)/python tools/demo
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## this list
@@ -15,3 +18,71 @@ help: ## this list
 .PHONY: setup
 setup: ## .venv with the tools of development (all other targets call it)
 	@tools/setup.sh
+
+## The demo
+
+.PHONY: demo
+demo: setup ## a mail host in Docker, provisioned and proven with real mail
+	@$(DOCKER) tools/base-images.sh bookworm
+	@$(DEMO) up
+
+.PHONY: demo-converge
+demo-converge: setup ## the site playbook once more on it, with ARGS="..." for ansible-playbook
+	@$(DEMO) converge $(ARGS)
+
+.PHONY: demo-verify
+demo-verify: setup ## the verify playbook on it: proves, changes nothing
+	@$(DEMO) verify $(ARGS)
+
+.PHONY: demo-remove
+demo-remove: setup ## the remove playbook on it: takes the filter away again
+	@$(DEMO) remove $(ARGS)
+
+.PHONY: demo-clean
+demo-clean: setup ## removes the demo's host and all that was made for it
+	@$(DEMO) clean
+
+## Tests; pytest fails where it finds none, so a test that is lost is seen
+
+.PHONY: test
+test: lint unit sanity daemon-tests molecule ## everything that .ci/run runs
+	@echo "==> all tests passed"
+
+.PHONY: check
+check: lint unit ## the quick part: lint, and tests that need no Docker and little time
+	@pytest -q -m "not slow" tests/daemon
+
+.PHONY: lint
+lint: setup ## all linters
+	@tools/lint.sh
+
+.PHONY: unit
+unit: setup ## unit tests
+	@echo "==> unit tests" && pytest -q tests/unit
+
+.PHONY: sanity
+sanity: setup ## ansible-test sanity
+	@tools/sanity.sh
+
+.PHONY: daemon-tests
+daemon-tests: setup ## black-box tests of the daemon over real sockets
+	@echo "==> daemon tests" && pytest -q tests/daemon
+
+.PHONY: molecule
+molecule: setup ## Molecule in Docker: all scenarios, or SCENARIO=default
+	@$(DOCKER) tools/molecule.sh $(SCENARIO)
+
+## Housekeeping
+
+.PHONY: format
+format: setup ## formats all Python files
+	@ruff format --quiet . && ruff check --quiet --fix .
+
+.PHONY: build
+build: setup ## the collection's artifact, mailops-filter_stack-VERSION.tar.gz
+	@ansible-galaxy collection build --force
+
+.PHONY: clean
+clean: ## removes .venv, caches and artifacts (first `make demo-clean`)
+	@rm -rf .venv .ansible .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis mailops-filter_stack-*.tar.gz
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,6 +21,7 @@ trap 'rm -rf "$WORK"' EXIT
 # Lines "SUITE-CLASS URI" as the machine's apt knows them, whichever format its
 # sources have: main for a release, updates and security for theirs.
 apt_uris() {
+  # shellcheck disable=SC2016 # the dollars are apt's
   apt-get indextargets --format '$(LABEL)|$(RELEASE)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
     awk -F '|' '
       $1 == "Debian" && $2 !~ /-/           { print "main", $3 }
@@ -128,6 +129,7 @@ build() {
 
 main() {
   local release
+  [ $# -gt 0 ] || set -- bookworm trixie
   # Two builds at once would use the same names.
   [ -e /tmp/filter-stack-images.lock ] || (umask 0 && : >/tmp/filter-stack-images.lock)
   exec 8</tmp/filter-stack-images.lock
@@ -139,14 +141,11 @@ main() {
     apt_uris >"$WORK/uris"
   fi
   apt_settings >"$WORK/apt.conf"
-  for release in "${@:-bookworm trixie}"; do
-    # shellcheck disable=SC2086 # the default is two words
-    for release in $release; do
-      case $release in
-        bookworm | trixie) build "$release" ;;
-        *) die "unknown release $release; takes bookworm and trixie" ;;
-      esac
-    done
+  for release; do
+    case $release in
+      bookworm | trixie) build "$release" ;;
+      *) die "unknown release $release; it takes bookworm and trixie" ;;
+    esac
   done
 }
 

@@ -24,10 +24,12 @@ show_journals() {
   done
 }
 
+scenarios() { (cd molecule && printf '%s\n' */molecule.yml | sed 's#/molecule.yml##'); }
+
 run() {
   local scenario=$1 start=$SECONDS rc=0
   [ -f "molecule/$scenario/molecule.yml" ] ||
-    die "unknown scenario $scenario; there are: $(cd molecule && echo */molecule.yml | sed 's#/molecule.yml##g')"
+    die "unknown scenario $scenario; there are: $(scenarios | paste -sd ' ')"
   # Molecule calls a scenario without tests a success; it has proven nothing.
   compgen -G "molecule/$scenario/tests/test_*.py" >/dev/null ||
     die "molecule/$scenario/tests has no test_*.py"
@@ -40,7 +42,10 @@ run() {
 }
 
 tools/base-images.sh
-[ $# -gt 0 ] || set -- $(cd molecule && echo */molecule.yml | sed 's#/molecule.yml##g')
+if [ $# -eq 0 ]; then
+  mapfile -t all < <(scenarios)
+  set -- "${all[@]}"
+fi
 for scenario; do
   molecule destroy --scenario-name "$scenario" >/dev/null 2>&1 || true
   run "$scenario"

@@ -9,6 +9,8 @@ set -euo pipefail
 cd "$ROOT"
 
 STAMP=.venv/.fingerprint
+# make puts .venv/bin first; what is about to be made must not make itself
+PATH=${PATH//"$ROOT/.venv/bin:"/}
 
 # Usable here: what both ansible-core 2.19 and the tests run on.
 suitable() {
@@ -41,9 +43,9 @@ complete_python() {
   esac
 }
 
+# An environment that works is brought up to date, so that what runs in it goes on.
 make_venv() {
-  rm -rf .venv &&
-    "$1" -m venv .venv &&
+  { .venv/bin/python -m pip --version || { rm -rf .venv && "$1" -m venv .venv; }; } &&
     .venv/bin/python -m pip install --no-input -r requirements-dev.txt
 }
 
@@ -63,7 +65,7 @@ main() {
   exec 9>.cache/setup.lock
   flock 9
   link_collection
-  fingerprint=$(cat requirements-dev.txt tools/setup.sh | sha256sum)
+  fingerprint=$(sha256sum <requirements-dev.txt)
   if [ "$(cat "$STAMP" 2>/dev/null)" = "$fingerprint" ] && .venv/bin/python -c 'import ansible' 2>/dev/null; then
     return
   fi

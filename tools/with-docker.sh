@@ -48,8 +48,10 @@ wait_for_engine() {
 }
 
 start_with_systemd() {
-  as_root systemctl start docker && wait_for_engine ||
-    { as_root journalctl -u docker -n 30 --no-pager; return 1; }
+  if ! { as_root systemctl start docker && wait_for_engine; }; then
+    as_root journalctl -u docker -n 30 --no-pager
+    return 1
+  fi
 }
 
 start_without_systemd() {
@@ -62,9 +64,11 @@ start_without_systemd() {
 }
 
 start_engine() {
-  local how=start_without_systemd
-  [ -d /run/systemd/system ] && how=start_with_systemd
-  step docker-start "Starting the Docker engine" "$how"
+  if [ -d /run/systemd/system ]; then
+    step docker-start "Starting the Docker engine (a service of systemd)" start_with_systemd
+  else
+    step docker-start "Starting the Docker engine" start_without_systemd
+  fi
 }
 
 # One starter on a machine, whichever checkout or user it belongs to.

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Runs `ansible-test sanity` on what the collection's artifact will hold, in a copy at
+# a path that it accepts (.../ansible_collections/NAMESPACE/NAME), kept in .cache with
+# its environments. Tests and tools are left to `make lint`: its rules are theirs.
+set -euo pipefail
+. "$(dirname -- "$0")/lib.sh"
+cd "$ROOT"
+export PATH=$ROOT/.venv/bin:$PATH
+
+COPY=$ROOT/.cache/sanity/ansible_collections/mailops/filter_stack
+# A home of its own: what is put there must not meet other projects' ansible-test.
+SANITY_HOME=$ROOT/.cache/sanity/home
+
+# The copy holds what git would commit, now; what ansible-test wrote stays.
+update_copy() {
+  mkdir -p "$COPY"
+  # ansible-test asks git for the files, and this repository ignores .cache
+  [ -d "$COPY/.git" ] || git init -q "$COPY"
+  find "$COPY" -mindepth 1 \( -path "$COPY/tests/output" -o -path "$COPY/.git" \) -prune -o ! -type d -print0 | xargs -0 -r rm -f
+  git ls-files -z --cached --others --exclude-standard -- \
+    . ':!.ci' ':!.config' ':!molecule' ':!tools' ':!tests/daemon' ':!tests/unit' |
+    while IFS= read -r -d '' file; do [ -e "$file" ] && printf '%s\0' "$file"; done |
+    tar --null --files-from=- -cf - | tar -xf - -C "$COPY"
+}
+
+# ansible-test fetches a program that installs pip, from a host that often cannot be
+# reached, and uses it from this cache when it is there already. Python brings pip
+# along: this one does the same from there.
+provide_pip() {
+  local version cache=$SANITY_HOME/.ansible/test/cache
+  mkdir -p "$cache"
+  version=$(python -c '
+import pathlib, re, ansible_test
+text = (pathlib.Path(ansible_test.__file__).parent / "_internal/python_requirements.py").read_text()
+print(re.search(r"\bpip=.([0-9.]+)", text)[1])')
+  cat >"$cache/get_pip_${version//./_}.py" <<'PYTHON'
+import subprocess
+import sys
+
+subprocess.check_call([sys.executable, "-m", "ensurepip"])
+arguments = [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
+sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments]))
+PYTHON
+}
+
+# ansible-test hides the environment from pip; the user's settings, also those in
+# PIP_* variables, reach it as the configuration file of this home.
+provide_pip_settings() {
+  mkdir -p "$SANITY_HOME/.config/pip"
+  python - >"$SANITY_HOME/.config/pip/pip.conf" <<'PYTHON'
+import ast
+import subprocess
+import sys
+
+listing = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+settings = {}
+# the environment (":env:.name") last, because it wins
+for line in sorted(listing.stdout.splitlines(), key=lambda line: line.startswith(":env:")):
+    key, _, value = line.partition("=")
+    settings[key.rpartition(".")[2]] = ast.literal_eval(value).replace("\n", "\n  ")
+print("[global]", *(f"{name} = {value}" for name, value in settings.items()), sep="\n")
+PYTHON
+}
+
+update_copy
+provide_pip
+provide_pip_settings
+cd "$COPY"
+python=$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+sanity() { HOME=$SANITY_HOME ansible-test sanity --venv --python "$python" --color no "$@" </dev/null; }
+# pslint is about PowerShell, of which there is none here. pylint's rules are those of
+# ansible-core's own modules; the daemon is no module, and ruff and mypy look after it.
+step sanity "ansible-test sanity" sanity --skip-test pslint --skip-test pylint
+step sanity-pylint "ansible-test sanity, pylint" sanity --test pylint plugins/
