@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures: neighbours and daemons that are gone when the test is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness.clamd import Clamd
+from harness.daemon import Daemon
+from harness.downstream import Downstream
+
+
+@pytest.fixture
+def downstream() -> Iterator[Downstream]:
+    """A reinjecting smtpd that behaves until it is told otherwise."""
+    server = Downstream()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def clamd(tmp_path: Path) -> Iterator[Clamd]:
+    """A scanner that knows EICAR until it is told otherwise."""
+    server = Clamd(tmp_path / "clamd.ctl")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start_daemon(tmp_path: Path, downstream: Downstream) -> Iterator[Callable[..., Daemon]]:
+    """`start_daemon(instances=1, ...)`: a running daemon, which must end cleanly when the test is over."""
+    started: list[Daemon] = []
+
+    def start(**settings: object) -> Daemon:
+        daemon = Daemon(tmp_path / f"daemon{len(started)}", downstream.address, **settings)
+        started.append(daemon)
+        return daemon.start()
+
+    yield start
+    try:
+        for daemon in started:
+            daemon.finish()
+    finally:
+        for daemon in started:
+            daemon.kill()
+
+
+@pytest.fixture
+def daemon(start_daemon: Callable[..., Daemon]) -> Daemon:
+    """A running daemon with the built-in EICAR pattern as its only scanner."""
+    return start_daemon()
