@@ -11,13 +11,20 @@ set -euo pipefail
 ENGINE_LOG=/var/log/dockerd-filter-stack.log
 ENGINE_PIDFILE=/var/run/docker.pid
 
-# Any answer means that it runs, also "permission denied" on its socket.
-engine_answers() {
-  local words
-  words=$(timeout 20 docker info --format '{{.ServerVersion}}' 2>&1) || grep -qi 'permission denied' <<<"$words"
+# How this user reaches the engine: directly, or, where root's rights are to be had by
+# sudo, with the engine's group for the one command. No account is changed for good.
+reach=()
+choose_reach() {
+  if [ "$(id -u)" -ne 0 ] && ! [ -w /var/run/docker.sock ] && getent group docker >/dev/null; then
+    command -v sudo >/dev/null || die "$(id -un) may not use the Docker engine: run make as root, or install sudo"
+    reach=(sudo --preserve-env -g docker -- env "PATH=$PATH")
+  fi
 }
 
-may_use_engine() { timeout 20 docker info >/dev/null 2>&1; }
+engine_answers() {
+  choose_reach
+  timeout 20 "${reach[@]}" docker version >/dev/null 2>&1
+}
 
 install_engine() {
   if ! command -v dockerd >/dev/null; then
@@ -92,11 +99,4 @@ ensure_engine() {
 
 [ $# -gt 0 ] || die "usage: tools/with-docker.sh COMMAND [ARGUMENT...]"
 ensure_engine
-if may_use_engine; then
-  exec "$@"
-elif [ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null; then
-  # Debian's engine lets in its group; this gives the one command that group, and
-  # changes no account for good.
-  exec sudo --preserve-env -g docker -- env "PATH=$PATH" "$@"
-fi
-die "the Docker engine runs, but $(id -un) may not use it: run make as root, or install sudo"
+exec "${reach[@]}" "$@"
