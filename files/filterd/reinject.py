@@ -35,6 +35,10 @@ class _Broken(Exception):
     """The connection ended or made no sense."""
 
 
+class _Goodbye(_Broken):
+    """The server closed the connection, or said 421."""
+
+
 class _Stale(_Broken):
     """The server closed a kept connection; another one may work."""
 
@@ -50,6 +54,7 @@ class _Connection(asyncio.Protocol):
         self.transport: Optional[asyncio.Transport] = None
         self._socket: Optional[socket.socket] = None
         self.lost = ""
+        self._closed_by_server = False
         self.extensions = Extensions({})
         self.opened = loop.time()
         self.idle_since = 0.0  # when it was last given back; 0 for a new one
@@ -63,7 +68,9 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._acknowledge_at_once()
         try:
-            self._replies.extend(self._parser.feed(data))
+            # One line at a time: what was said properly before the violation counts.
+            for line in data.splitlines(keepends=True):
+                self._replies.extend(self._parser.feed(line))
         except ProtocolViolation as violation:
             self.abort(str(violation))
             return
@@ -72,7 +79,9 @@ class _Connection(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
-        self.lost = self.lost or (f"connection lost ({exc})" if exc else "connection closed")
+        if not self.lost:
+            self.lost = f"connection lost ({exc})" if exc else "connection closed"
+            self._closed_by_server = True
         self._wake()
         self.resume_writing()
 
@@ -103,6 +112,21 @@ class _Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         return not self.lost and not self._replies and self._parser.empty
+
+    def expect_silence(self) -> None:
+        """Raise _Broken when the server has said something before it was asked.
+
+        It would be taken for the answer to what is sent next, in the worst case for the one to the final dot.
+        """
+        if self.reusable:
+            return
+        if not self._replies:
+            raise self._end() if self.lost else _Broken("half an answer to nothing")
+        words = self._replies[0].brief()
+        raise _Goodbye(words) if self._replies[0].code == 421 else _Broken(f"an answer to nothing: {words}")
+
+    def _end(self) -> _Broken:
+        return _Goodbye(self.lost) if self._closed_by_server else _Broken(self.lost)
 
     def _acknowledge_at_once(self) -> None:
         # A server that writes each of its pipelined replies by itself waits for the ACK of the one before
@@ -139,7 +163,7 @@ class _Connection(asyncio.Protocol):
                 self._waiter = None
         if self._replies:
             return self._replies.popleft()
-        raise _Broken(self.lost)
+        raise self._end()
 
 
 class Reinjector:
@@ -210,50 +234,51 @@ class Reinjector:
     async def _run(
         self, delivery: Delivery, connection: _Connection, chunks: Iterable[bytes], commit: Commit
     ) -> list[Reply]:
-        reused = connection.idle_since > 0
         finished = False
         try:
             connection.write(delivery.take_commands())
             await connection.drain()
             while True:
-                reply = await self._reply(connection, delivery, reused)
+                reply = await connection.reply()
+                if reply.code == 421 and connection.idle_since and not delivery.committed:
+                    raise _Goodbye(reply.brief())
                 step = delivery.receive(reply)
                 if step is Step.SEND:
+                    connection.expect_silence()
                     connection.write(delivery.take_commands())
                 elif step is Step.CONTENT:
                     await self._send_content(delivery, connection, chunks, commit)
                 elif step is not Step.READ:
                     finished = step is Step.DONE
                     return delivery.replies
+        except _Goodbye as goodbye:
+            # No answer in time is not staleness: the server is there, and slow.
+            if connection.idle_since and not delivery.committed:
+                raise _Stale(str(goodbye)) from None
+            raise
         finally:
             if not finished:
                 # Closing without the dot is the only safe end of a delivery that was begun (RFC 5321 section 4.1.1.4).
                 connection.abort("delivery given up")
 
-    async def _reply(self, connection: _Connection, delivery: Delivery, reused: bool) -> Reply:
-        try:
-            reply = await connection.reply()
-        except _Broken as broken:
-            # No answer in time is not staleness: the server is there, and slow.
-            if reused and not delivery.committed and not str(broken).startswith("no reply"):
-                raise _Stale(str(broken)) from None
-            raise
-        if reply.code == 421 and reused and not delivery.committed:
-            raise _Stale(reply.brief())
-        return reply
-
     async def _send_content(
         self, delivery: Delivery, connection: _Connection, chunks: Iterable[bytes], commit: Commit
     ) -> None:
+        connection.expect_silence()
         encoder = DataEncoder()
         held = b""
+        parts = 0
         for chunk in chunks:
             if held:
                 connection.write(held)
                 await connection.drain()
-                if connection.lost:
-                    raise _Broken(connection.lost)
+                connection.expect_silence()
+                parts += 1
             held = encoder.feed(chunk)
+        if parts:
+            # A server that gave up meanwhile has said so, if the loop gets its turn to read it.
+            await asyncio.sleep(0)
+            connection.expect_silence()
         # The last piece and the dot go out together: one packet for a small message.
         if not commit():
             raise _Broken("the deadline has passed")
@@ -313,10 +338,12 @@ class Reinjector:
         banner = await connection.reply()
         if banner.code != 220:
             raise _Broken(f"the greeting was {banner.brief()}")
+        connection.expect_silence()
         connection.write(f"EHLO {self._config.own_name}\r\n".encode("ascii"))
         reply = await connection.reply()
         if reply.code != 250:
             raise _Broken(f"the reply to EHLO was {reply.brief()}")
+        connection.expect_silence()
         connection.extensions = Extensions.parse(reply.text)
 
     def sweep(self) -> None:

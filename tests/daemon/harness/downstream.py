@@ -29,6 +29,8 @@ POSTFIX_KEYWORDS = (
 )
 STAGES = ("banner", "ehlo", "xforward", "mail", "rcpt", "data", "content", "dot", "rset", "quit")
 _END = b"\r\n.\r\n"
+#: A whole reply that says yes.
+_POSITIVE = re.compile(rb"(2[0-9][0-9])(?:-[^\n]*\n\1)*(?: [^\n]*)?\r?\n")
 
 
 @dataclasses.dataclass
@@ -338,8 +340,8 @@ class _Conversation:
         usual = f"250 2.0.0 Ok: queued as {transaction.queue_id}\r\n".encode()
         # Counted as accepted before it is said: who reads the reply finds it recorded.
         scripted = self._server.action("dot", ".", transaction)
-        transaction.accepted = (scripted is None or scripted.say is None or scripted.say.startswith(b"2")) and (
-            scripted is None or scripted.then == "continue" or scripted.say not in (None, b"")
+        transaction.accepted = scripted is None or (
+            _POSITIVE.match(scripted.say) is not None if scripted.say is not None else scripted.then == "continue"
         )
         self._forget()
         if scripted is None:
