@@ -33,6 +33,8 @@ from .smtp.reply import Reply
 _TURN = 200
 #: Bytes that may wait behind a message that is being scanned before reading stops.
 _BACKLOG = 65536
+#: Seconds that a client has to take the last replies before its connection is cut.
+_LAST_WORDS = 5.0
 
 _TOO_LATE = Reply(451, "4.3.0", "Error: the filter did not finish in time, try again later")
 _BUSY = Reply(451, "4.3.2", "Error: the filter is busy, try again later")
@@ -83,6 +85,10 @@ class Worker:
         """Close the session that has been idle longest when there are too many."""
         if len(self.sessions) <= self.max_connections:
             return
+        for session in self.sessions:
+            if session.is_over():
+                session.cut()
+                return
         for harmless in (Session.is_idle, Session.is_incomplete):
             for session in self.sessions:
                 if harmless(session):
@@ -134,6 +140,7 @@ class Session(asyncio.Protocol):
         self._paused = False
         self._blocked = False
         self._closing = False
+        self._ended = False  # the client has closed its sending side
         self._turn_planned = False
         self.expires = worker.loop.time() + worker.config.command_timeout
 
@@ -154,12 +161,13 @@ class Session(asyncio.Protocol):
         self._run()
 
     def eof_received(self) -> bool:
-        if self._handling is not None and self._engine.quit_follows():
-            return True
-        # A client that closes before it has its answer will come again: nothing may be reinjected now.
-        self._forget()
-        self._closing = True
-        return False
+        if self._handling is not None and not self._engine.quit_follows():
+            self._gone()
+            return False
+        # What came before the end is answered, then the connection is closed.
+        self._ended = True
+        self._plan_turn()
+        return True
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         self._closing = True
@@ -182,6 +190,10 @@ class Session(asyncio.Protocol):
         """Whether no transaction has been begun."""
         return not self._engine.in_transaction and not self._closing
 
+    def is_over(self) -> bool:
+        """Whether the last reply has been given, and the client has yet to take it."""
+        return self._closing
+
     def is_incomplete(self) -> bool:
         """Whether the message, if there is one, has not come whole: the client will send it again."""
         return self._handling is None and not self._closing
@@ -191,9 +203,16 @@ class Session(asyncio.Protocol):
         self._engine.shut_down(reply)
         self._close()
 
+    def cut(self) -> None:
+        """Close at once, whether the client has taken its replies or not."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def expire(self) -> None:
         """The client was silent for too long."""
-        if self._handling is None:
+        if self._closing:
+            self.cut()
+        elif self._handling is None:
             self.end(_IDLE)
         else:
             self.expires = float("inf")
@@ -218,6 +237,8 @@ class Session(asyncio.Protocol):
         self._touch()
         self._flush()
         self._regulate()
+        if self._ended and not self._busy:
+            self._close()
 
     def _plan_turn(self) -> None:
         if not self._turn_planned:
@@ -228,7 +249,14 @@ class Session(asyncio.Protocol):
         self._turn_planned = False
         self._run()
 
+    @property
+    def _busy(self) -> bool:
+        """Whether something is still to be done about what has come so far."""
+        return self._blocked or self._turn_planned or self._admitting is not None or self._engine.waiting
+
     def _touch(self) -> None:
+        if self._closing:
+            return
         config = self._worker.config
         now = self._worker.loop.time()
         if self._handling is not None:
@@ -243,11 +271,9 @@ class Session(asyncio.Protocol):
             self._worker.sessions[self] = None
 
     def _regulate(self) -> None:
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._ended or self._transport.is_closing():
             return
-        engine = self._engine
-        busy = self._blocked or self._turn_planned or self._admitting is not None or engine.waiting
-        pause = (busy and engine.buffered > _BACKLOG) or self._admitting is not None
+        pause = (self._busy and self._engine.buffered > _BACKLOG) or self._admitting is not None
         if pause != self._paused:
             self._paused = pause
             if pause:
@@ -261,8 +287,11 @@ class Session(asyncio.Protocol):
             self._transport.write(data)
 
     def _close(self) -> None:
+        if self._closing:
+            return
         self._flush()
         self._closing = True
+        self.expires = self._worker.loop.time() + _LAST_WORDS
         self._forget()
         if self._transport is not None:
             self._transport.close()
@@ -344,6 +373,9 @@ class Session(asyncio.Protocol):
     def _content_ends(self, event: ContentEnds) -> None:
         message = self._message
         assert message is not None
+        if self._ended and not self._engine.quit_follows():
+            self._gone()
+            return
         if event.bare_newlines:
             log.info(f"message id={message.id} had bare CR or LF, which became line ends and spaces")
         message.received(self._worker.loop.time(), self._worker.config.message_deadline)
@@ -390,6 +422,11 @@ class Session(asyncio.Protocol):
         message.withdrawn = True
         if handling is not None and not message.committed:
             handling.cancel()
+
+    def _gone(self) -> None:
+        """The client has closed before it had its answer, and will come again: nothing may be reinjected now."""
+        self._forget()
+        self._close()
 
     def _forget(self) -> None:
         """The client is gone: stop what can be stopped."""

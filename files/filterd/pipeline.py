@@ -178,13 +178,26 @@ class Pipeline:
         log.info(f"message id={message.id} refused recipients: {notify.describe(refusals)}")
         if report is None:
             return
-        envelope, content = report
-        answers = await self._reinject.deliver(envelope, [content], len(content), lambda: True)
-        if not answers[0].positive:
-            # The message itself is delivered: saying 4xx now would deliver it again at every retry.
-            log.error(f"message id={message.id} no bounce could be sent: {answers[0].brief()}")
-            undelivered = Finding("undelivered bounce", answers[0].brief(), "filter")
-            await self._on_disk(message.id + "bounce", envelope, [undelivered], [content])
+        # The message is delivered: whatever becomes of the bounce, a 4xx would deliver it again at every retry.
+        try:
+            await self._send_report(message, *report)
+        except Exception as error:
+            log.error(f"message id={message.id} the sender could not be told of {notify.describe(refusals)}: {error}")
+
+    async def _send_report(self, message: Message, envelope: Envelope, content: bytes) -> None:
+        """Hand a bounce to Postfix before the client's patience ends, or keep it. Raises OSError."""
+        patience = max(0.0, message.timing.deadline - self._loop.time()) / 2
+        sending = self._reinject.deliver(envelope, [content], len(content), lambda: True)
+        try:
+            answer = (await asyncio.wait_for(sending, patience))[0]
+            if answer.positive:
+                return
+            words = answer.brief()
+        except asyncio.TimeoutError:
+            words = f"no answer within {patience:.1f} s"
+        undelivered = Finding("undelivered bounce", words, "filter")
+        quarantine_id = await self._on_disk(message.id + "bounce", envelope, [undelivered], [content])
+        log.error(f"message id={message.id} no bounce could be sent ({words}): kept in quarantine as {quarantine_id}")
 
     # The end
 

@@ -143,8 +143,8 @@ class InboundSession:
         return data
 
     def quit_follows(self) -> bool:
-        """Whether QUIT is already waiting behind the current message: the client will not send more, and reads on."""
-        return bytes(self._buffer[:6]).upper() == b"QUIT\r\n"
+        """Whether QUIT is the last thing that came: the client means all it sent, and waits for the answers."""
+        return bytes(self._buffer[-7:]).upper() in (b"QUIT\r\n", b"\nQUIT\r\n")
 
     # What the caller tells
 
