@@ -171,7 +171,7 @@ async def _scanner(settings: ClamdSettings, result: Report) -> None:
     clamd = Clamd(settings, asyncio.get_running_loop())
     try:
         version = await clamd.command("VERSION")
-        findings = await clamd.scan([eicar.PATTERN])
+        findings = await clamd.scan([[eicar.PATTERN]])
     except (OSError, asyncio.TimeoutError, ScannerFailure) as error:
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or "no answer in time"
         result.add("scanners", BAD, f"{settings.name}: {words}")

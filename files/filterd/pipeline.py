@@ -32,8 +32,8 @@ class Scanner(Protocol):
 
     name: str
 
-    async def scan(self, chunks: Iterable[bytes]) -> list[Finding]:
-        """Findings for a whole message, which can be read again and again. Raises ScannerFailure."""
+    async def scan(self, streams: Iterable[Iterable[bytes]]) -> list[Finding]:
+        """Findings in all streams of one message, which can be read again. Raises ScannerFailure."""
 
 
 class Reinject(Protocol):
@@ -119,7 +119,7 @@ class Pipeline:
     @staticmethod
     async def _ask(scanner: Scanner, content: Iterable[bytes]) -> list[Finding] | ScannerFailure:
         try:
-            return await scanner.scan(content)
+            return await scanner.scan([content])
         except ScannerFailure as failure:
             return failure
 

@@ -21,6 +21,8 @@ from ..findings import UNCHECKED, VIRUS, Finding, ScannerFailure
 #: An idle session is not used again after this many seconds; clamd's own limit is 30.
 IDLE_LIMIT = 20.0
 _REPLY_LIMIT = 65536
+#: Scans of one message that clamd may have before it, on one session.
+_PIPELINED = 8
 _REPLY = re.compile(r"(?:\d+: )?(?:stream: )?(.*?)(?: (FOUND|ERROR))?\Z", re.DOTALL)
 #: Results that mean that clamd did not look at everything, or could not.
 _UNCHECKED_PREFIXES = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted")
@@ -32,6 +34,8 @@ def read_verdict(reply: str, source: str) -> list[Finding]:
     name, word = (match.group(1), match.group(2)) if match else (reply, None)
     if word is None and name == "OK":
         return []
+    if word == "ERROR" and name.startswith("INSTREAM size limit exceeded"):
+        return [Finding(UNCHECKED, "StreamMaxLength exceeded", source)]
     if word == "FOUND" and name:
         category = UNCHECKED if name.startswith(_UNCHECKED_PREFIXES) else VIRUS
         return [Finding(category, name, source)]
@@ -39,11 +43,16 @@ def read_verdict(reply: str, source: str) -> list[Finding]:
 
 
 class _Session(asyncio.Protocol):
+    """One IDSESSION. Several INSTREAM may be under way; clamd answers each with its number, in any order."""
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.transport: Optional[asyncio.Transport] = None
         self._received = b""
-        self._reply: Optional[asyncio.Future[str]] = None
+        self._number = 0
+        self._outstanding: set[int] = set()
+        self._replies: list[str] = []
+        self._waiter: Optional[asyncio.Future[None]] = None
         self._writable: Optional[asyncio.Future[None]] = None
         self.lost: Optional[str] = None
         self.used = False
@@ -55,22 +64,32 @@ class _Session(asyncio.Protocol):
         transport.write(b"zIDSESSION\0")
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        end = self._received.find(b"\0")
-        if end >= 0 and self._reply is not None and not self._reply.done():
-            self._reply.set_result(self._received[:end].decode("utf-8", "replace"))
-            self._received = self._received[end + 1 :]
-        elif end >= 0 or len(self._received) > _REPLY_LIMIT:
-            self._end("said something that nobody asked for")
+        *replies, self._received = (self._received + data).split(b"\0")
+        for reply in replies:
+            number, _, text = reply.partition(b": ")
+            if not number.isdigit():
+                number, text = b"", reply
+            expected = int(number) if number else min(self._outstanding, default=0)
+            if expected not in self._outstanding:
+                self._end("said something that nobody asked for")
+                return
+            self._outstanding.remove(expected)
+            self._replies.append(text.decode("utf-8", "replace"))
+        if len(self._received) > _REPLY_LIMIT:
+            self._end("said something endless")
+        self._wake()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         self._end(f"closed the connection ({exc})" if exc else "closed the connection")
 
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
     def _end(self, words: str) -> None:
         if self.lost is None:
             self.lost = words
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(ConnectionError(self.lost))
+        self._wake()
         self.resume_writing()
         if self.transport is not None:
             self.transport.abort()
@@ -86,34 +105,50 @@ class _Session(asyncio.Protocol):
     def abort(self, words: str) -> None:
         self._end(words)
 
-    async def scan(self, chunks: Iterable[bytes]) -> str:
+    async def scan(self, streams: Iterable[Iterable[bytes]]) -> list[str]:
+        """The replies to all streams, or those that came before the first one that is not OK.
+
+        Raises ConnectionError when the session ends before that.
+        """
+        self._replies = []
+        for stream in streams:
+            await self._send(stream)
+            await self._outstanding_at_most(_PIPELINED - 1)
+            if self._decided:
+                break
+        await self._outstanding_at_most(0)
+        return self._replies
+
+    @property
+    def _decided(self) -> bool:
+        return any(not reply.endswith("OK") for reply in self._replies)
+
+    async def _send(self, stream: Iterable[bytes]) -> None:
         assert self.transport is not None
-        reply: asyncio.Future[str] = self._loop.create_future()
-        self._reply = reply
+        self._number += 1
+        self._outstanding.add(self._number)
         pending: list[bytes] = [b"zINSTREAM\0"]
-        try:
-            for chunk in chunks:
-                pending += (struct.pack("!I", len(chunk)), chunk)
-                if len(chunk) >= 32768 or len(pending) > 64:
-                    self.transport.writelines(pending)
-                    pending = []
-                    if self._writable is not None:
-                        await self._writable
-                    if reply.done() or self.lost is not None:
-                        break
-            else:
-                pending.append(b"\0\0\0\0")
+        for chunk in stream:
+            pending += (struct.pack("!I", len(chunk)), chunk)
+            if len(chunk) >= 32768 or len(pending) > 64:
                 self.transport.writelines(pending)
-            return await reply
-        except ConnectionError:
-            # clamd may have told why before it closed.
-            if reply.done() and reply.exception() is None:
-                return reply.result()
-            raise
-        finally:
-            self._reply = None
-            if reply.done() and not reply.cancelled():
-                reply.exception()  # looked at, whatever it is
+                pending = []
+                if self._writable is not None:
+                    await self._writable
+                if self._number not in self._outstanding or self.lost is not None:
+                    return  # clamd has told what it thinks before the end (its size limit)
+        pending.append(b"\0\0\0\0")
+        self.transport.writelines(pending)
+
+    async def _outstanding_at_most(self, count: int) -> None:
+        while len(self._outstanding) > count and self.lost is None:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if len(self._outstanding) > count and not self._decided:
+            raise ConnectionError(self.lost)
 
 
 class Clamd:
@@ -125,8 +160,8 @@ class Clamd:
         self._idle: deque[_Session] = deque()
         self.name = settings.name
 
-    async def scan(self, chunks: Iterable[bytes]) -> list[Finding]:
-        """Findings for a whole message. `chunks` can be read again. Raises ScannerFailure."""
+    async def scan(self, streams: Iterable[Iterable[bytes]]) -> list[Finding]:
+        """Findings in all streams of one message, which can be read again. Raises ScannerFailure."""
         current: list[_Session] = []
         timer = self._loop.call_later(self._settings.timeout, self._give_up, current)
         try:
@@ -134,7 +169,7 @@ class Clamd:
                 session = await self._session()
                 current[:] = [session]
                 try:
-                    reply = await session.scan(chunks)
+                    replies = await session.scan(streams)
                 except ConnectionError:
                     words = session.lost or "closed the connection"
                     if session.used and not words.startswith("no answer"):
@@ -143,7 +178,7 @@ class Clamd:
                 except BaseException:
                     session.abort("given up")
                     raise
-                findings = self._read(session, reply)
+                findings = self._read(session, replies)
                 self._keep(session)
                 return findings
         except (OSError, asyncio.TimeoutError) as error:
@@ -151,9 +186,9 @@ class Clamd:
         finally:
             timer.cancel()
 
-    def _read(self, session: _Session, reply: str) -> list[Finding]:
+    def _read(self, session: _Session, replies: list[str]) -> list[Finding]:
         try:
-            return read_verdict(reply, self.name)
+            return [finding for reply in replies for finding in read_verdict(reply, self.name)]
         except ScannerFailure:
             session.abort("its reply was not understood")
             raise
