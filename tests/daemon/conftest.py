@@ -7,10 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from harness.clamd import Clamd
 from harness.daemon import Daemon
 from harness.downstream import Downstream
+
+# No time limit for one example: the machine may be busy with other things.
+hypothesis.settings.register_profile("daemon", deadline=None)
+hypothesis.settings.load_profile("daemon")
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from ..findings import Finding
 from ..scan import eicar
-from .mime import Walker, received_count
+from .fields import received_count
+from .mime import Consumer, Walker
 
 
 class Analysis:
@@ -14,8 +15,8 @@ class Analysis:
 
     def __init__(self) -> None:
         self._whole = eicar.PatternSearch()
-        self._parts = eicar.PatternSearch()
-        self._walker = Walker(self._parts.feed)
+        self._found_in_part = False
+        self._walker = Walker(self._open_part)
 
     def feed(self, data: bytes) -> None:
         """The next piece of content."""
@@ -25,7 +26,16 @@ class Analysis:
     def finish(self) -> list[Finding]:
         """What was found in the whole message."""
         self._walker.finish()
-        return [eicar.finding()] if self._whole.found or self._parts.found else []
+        return [eicar.finding()] if self._whole.found or self._found_in_part else []
+
+    def _open_part(self) -> Consumer:
+        search = eicar.PatternSearch()
+
+        def consume(data: bytes) -> None:
+            search.feed(data)
+            self._found_in_part = self._found_in_part or search.found
+
+        return consume
 
     @property
     def header(self) -> bytes:

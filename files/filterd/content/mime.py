@@ -1,262 +1,291 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One pass over the MIME tree of a message, in pieces of any size, with bounded memory (RFC 2045, RFC 2046).
+"""One pass over the MIME tree of a message, in pieces of any size, in linear time and bounded memory (RFC 2045, 2046).
 
-The walker calls `sink(data)` with the decoded content of every part that is not a container, and `sink(None)`
-at the end of each such part. It never raises on input.
+For every part that is not a container the walker opens a consumer and feeds it the decoded content. Where the
+header of a part can be read in several ways (two transfer encodings), every reading is fed to a consumer of its
+own; where it names several boundaries, all of them delimit. The walker never raises on input.
 """
 
 from __future__ import annotations
 
-import binascii
 import re
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
+
+from .fields import Entity, read_entity
+from .transfer import Base64Decoder, LineEnds, QuotedPrintableDecoder
 
 #: Bytes of one header block that are read as a header; what follows is taken for a body.
 HEADER_LIMIT = 1048576
-#: Multiparts and messages inside each other that are followed.
-DEPTH_LIMIT = 100
-#: A line longer than this cannot be a boundary (RFC 2046: 70 characters) and need not be kept whole.
+#: Multiparts inside each other that are followed.
+DEPTH_LIMIT = 10000
+#: Messages that are themselves transfer-encoded (RFC 2046 forbids it) and inside each other that are followed.
+ENCODED_DEPTH_LIMIT = 20
+#: A line longer than this cannot be a delimiter (RFC 2046: 70 characters) and need not be kept whole.
 _LINE_LIMIT = 4096
 
-_FIELD = re.compile(rb"(?im)^(content-type|content-transfer-encoding)[ \t]*:[ \t]*((?:[^\r\n]|\r\n[ \t])*)")
-_BOUNDARY = re.compile(rb"""(?i);\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))""")
-_RECEIVED = re.compile(rb"(?im)^received[ \t]*:")
-_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
+# The line end before a line that is neither a field, nor the rest of one, nor the envelope line of a mailbox file.
+_NOT_A_FIELD = re.compile(rb"\r\n(?=[^\r\t ])(?![!-9;-~]+[ \t]*:)(?!>?From )")
 
-Sink = Callable[[Optional[bytes]], None]
-
-
-def received_count(header: bytes) -> int:
-    """How many Received fields a header block has (RFC 5321 section 6.3, loop detection)."""
-    return len(_RECEIVED.findall(header))
+Consumer = Callable[[bytes], None]
+OpenPart = Callable[[], Consumer]
 
 
-class Base64Decoder:
-    """Decodes base64 in pieces; anything outside the alphabet is skipped, padding ends a group."""
-
-    def __init__(self) -> None:
-        self._held = b""
-
-    def feed(self, data: bytes) -> bytes:
-        """What these bytes add."""
-        text = self._held + data.translate(None, _NOT_BASE64)
-        decoded: list[bytes] = []
-        *groups, text = text.split(b"=")
-        decoded.extend(_decode_group(group) for group in groups if group)
-        keep = len(text) % 4
-        self._held = text[len(text) - keep :] if keep else b""
-        decoded.append(binascii.a2b_base64(text[: len(text) - keep]))
-        return b"".join(decoded)
-
-    def finish(self) -> bytes:
-        """What an incomplete last group holds."""
-        return _decode_group(self._held) if self._held else b""
+class _Delimiter(NamedTuple):
+    start: int  #: of the line end before it
+    end: int  #: of its own line end
+    level: int
+    closing: bool
 
 
-def _decode_group(group: bytes) -> bytes:
-    spare = len(group) % 4
-    if spare == 1:
-        group = group[:-1]
-    return binascii.a2b_base64(group + b"=" * (-len(group) % 4))
+class _Reading:
+    """One way to read the body of a part."""
+
+    def __init__(
+        self, decoder: Base64Decoder | QuotedPrintableDecoder | None, open_part: OpenPart, late: int = 0
+    ) -> None:
+        self.decoder = decoder
+        self._open_part = open_part
+        self._late = late  # bytes that this reading takes for a part of the header
+        self._consumer: Optional[Consumer] = None
+
+    def feed(self, data: bytes) -> None:
+        if self._late:
+            late = self._late
+            self._late -= min(late, len(data))
+            data = data[late:]
+        self._give(data if self.decoder is None else self.decoder.feed(data))
+
+    def finish(self) -> None:
+        if self.decoder is not None:
+            self._give(self.decoder.finish())
+
+    def _give(self, data: bytes) -> None:
+        if data:
+            if self._consumer is None:
+                self._consumer = self._open_part()
+            self._consumer(data)
 
 
-class QuotedPrintableDecoder:
-    """Decodes quoted-printable in pieces, whole lines at a time."""
+class _EncodedMessage:
+    """A message/rfc822 part that is transfer-encoded: decoded, it is walked like any other message."""
 
-    def __init__(self) -> None:
-        self._held = b""
+    def __init__(self, decoder: Base64Decoder | QuotedPrintableDecoder, walker: Walker) -> None:
+        self._decoder = decoder
+        self._lines = LineEnds()
+        self._walker = walker
 
-    def feed(self, data: bytes) -> bytes:
-        """What these bytes add."""
-        data = self._held + data
-        end = data.rfind(b"\n") + 1
-        if not end and len(data) > _LINE_LIMIT:
-            # A line without end: cut where no escape is cut.
-            end = len(data) - 2 if b"=" in data[-2:] else len(data)
-        self._held = data[end:]
-        return binascii.a2b_qp(data[:end])
+    def feed(self, data: bytes) -> None:
+        self._walker.feed(self._lines.feed(self._decoder.feed(data)))
 
-    def finish(self) -> bytes:
-        """What the last line holds."""
-        return binascii.a2b_qp(self._held)
+    def finish(self) -> None:
+        self._walker.feed(self._lines.feed(self._decoder.finish()))
+        self._walker.finish()
 
 
 class Walker:
-    """Walks one message. Feed it content with CR and LF in pairs, then call `finish`."""
+    """Walks one message. Feed it content with CR and LF in pairs, then call `finish`.
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._buffer = b""
+    The position in the buffer stands on the line end before the current line whenever that matters, so that a
+    delimiter is always found as CR LF "--". A line end is put before the first line for that.
+    """
+
+    def __init__(self, open_part: OpenPart, encoded_depth: int = 0) -> None:
+        self._open_part = open_part
+        self._encoded_depth = encoded_depth
+        self._buffer = b"\r\n"
+        self._at = 0
+        self._skip = 2  # bytes of line end at the position that do not belong to the body
+        self._blank = -1  # the next empty line, as far as it is known
+        self._blank_from = 0  # where to look for it
+        self._delimiter_from = 0  # where to look for the next delimiter in a header
         self._in_header = True
-        self._fresh = True  # nothing of the current header or body has been consumed: a line starts here
-        self._boundaries: list[bytes] = []
-        self._depths: list[int] = []  # containers around the inside of each boundary
-        self._depth = 0
-        self._leaf = False
-        self._decoder: Base64Decoder | QuotedPrintableDecoder | None = None
+        self._levels: list[tuple[bytes, ...]] = []
+        self._delimiters: dict[bytes, list[int]] = {}  # levels of each delimiter, the innermost last
+        self._digests: list[bool] = []
+        self._digest_part = False  # the header to come is that of a part of a multipart/digest
+        self._readings: list[_Reading | _EncodedMessage] = []
         self._started = False
-        #: The header block of the message itself.
+        #: The header block of the message itself, without its last line end.
         self.header = b""
 
     def feed(self, data: bytes) -> None:
         """The next piece of content."""
-        self._buffer = self._buffer + data if self._buffer else data
+        self._buffer += data
         self._run(final=False)
 
     def finish(self) -> None:
         """No more content."""
         self._run(final=True)
-        self._end_leaf()
+        if self._in_header and not self._started:
+            self._begin(b"")
+        self._end_part()
 
     def _run(self, final: bool) -> None:
-        while self._buffer:
-            advanced = self._header(final) if self._in_header else self._body(final)
-            if not advanced:
-                return
-        if final and self._in_header and not self._started:
-            self._begin(b"")
+        while self._header(final) if self._in_header else self._body(final):
+            pass
+        used, self._at = self._at, 0
+        if used:
+            self._buffer = self._buffer[used:]
+            self._blank = max(self._blank - used, -1)
+            self._blank_from = max(self._blank_from - used, 0)
+            self._delimiter_from = max(self._delimiter_from - used, 0)
 
     # Headers
 
     def _header(self, final: bool) -> bool:
-        buffer = self._buffer
-        if buffer.startswith(b"\r\n"):
-            end, after = 0, 2
+        """Read a header block up to its empty line, or up to a delimiter that cuts it short."""
+        buffer, at = self._buffer, self._at
+        if len(buffer) - at < 2:
+            return False
+        blank = self._next_blank()
+        found, complete = self._next_delimiter(max(at, self._delimiter_from), blank if blank >= 0 else None, final)
+        if found is not None:
+            end, self._at, self._skip = found.start, found.start, 0
+        elif blank >= 0:
+            end, self._at, self._skip = blank, blank + 2, 2
+        elif not final and (not complete or len(buffer) - at <= HEADER_LIMIT):
+            self._delimiter_from = max(at, len(buffer) - 3) if complete else self._delimiter_from
+            return False
         else:
-            end = buffer.find(b"\r\n\r\n")
-            after = end + 4
-            if end < 0:
-                if not final and len(buffer) <= HEADER_LIMIT:
-                    return False
-                end = after = len(buffer)
-        block = buffer[:end]
-        stop = self._boundary_in(block)
-        if stop >= 0:
-            # The part ends inside its own header.
-            block, after = block[:stop], stop
-        self._buffer = buffer[after:]
-        self._begin(block)
+            # A header without end; its last line may end all the same.
+            end, self._at, self._skip = len(buffer) - 2 * buffer.endswith(b"\r\n", at + 2), len(buffer), 0
+        stop = _NOT_A_FIELD.search(buffer, at, end)
+        if stop is not None:
+            # A line that cannot be part of a header: the body begins here, for many readers at least.
+            self._at, self._skip = stop.start(), 2
+        self._in_header = False
+        self._begin(buffer[at + 2 : end], buffer[at + 2 : self._at] if stop is not None else None)
+        if stop is not None and found is None and blank >= 0:
+            self._read_late(blank + 2 - self._at)
         return True
 
-    def _boundary_in(self, block: bytes) -> int:
-        if not self._boundaries:
-            return -1
-        position = 0 if block.startswith(b"--") else _after_line_end(block.find(b"\r\n--"))
-        while position >= 0:
-            end = block.find(b"\r\n", position)
-            if self._match(block[position:] if end < 0 else block[position:end]) is not None:
-                return position
-            position = _after_line_end(block.find(b"\r\n--", position))
-        return -1
+    def _read_late(self, late: int) -> None:
+        """For other readers the body begins after the empty line, `late` bytes further on."""
+        for reading in list(self._readings):
+            if isinstance(reading, _Reading) and reading.decoder is not None:
+                self._readings.append(_Reading(type(reading.decoder)(), self._open_part, late))
 
-    def _begin(self, block: bytes) -> None:
+    def _next_blank(self) -> int:
+        if self._blank < self._at:
+            self._blank = self._buffer.find(b"\r\n\r\n", max(self._at, self._blank_from))
+            if self._blank < 0:
+                self._blank_from = max(self._at, len(self._buffer) - 3)
+        return self._blank
+
+    def _begin(self, block: bytes, certain: Optional[bytes] = None) -> None:
+        """A header block is complete, of which perhaps only a first piece is certain: see what its body is."""
+        self._end_part()
         if not self._started:
-            self.header = block
+            self.header = block if certain is None else certain
             self._started = True
-        self._in_header = False
-        self._fresh = True
-        kind, encoding, boundary = b"text/plain", b"", None
-        for match in _FIELD.finditer(block + b"\r\n"):
-            value = match.group(2).replace(b"\r\n", b"")
-            if match.group(1).lower() == b"content-type":
-                kind = value.split(b";", 1)[0].strip().lower()
-                found = _BOUNDARY.search(value)
-                if found:
-                    quoted = found.group(1)
-                    boundary = re.sub(rb"\\(.)", rb"\1", quoted) if quoted is not None else found.group(2)
-            else:
-                encoding = value.split(b";", 1)[0].split(b"(", 1)[0].strip().lower()
-        nested = self._depth < DEPTH_LIMIT
-        self._leaf = False
-        if kind.startswith(b"multipart/") and boundary and nested:
-            self._depth += 1
-            self._boundaries.append(b"--" + boundary.rstrip())
-            self._depths.append(self._depth)
-        elif kind == b"message/rfc822" and nested and encoding not in (b"base64", b"quoted-printable"):
-            self._depth += 1
+        digest, self._digest_part = self._digest_part, False
+        if certain == b"":
+            block = b""
+        if not block and not digest:
+            self._readings = [_Reading(None, self._open_part)]
+            return
+        entity = read_entity(block, digest)
+        if entity.message and certain:
+            entity = entity._replace(message=read_entity(certain, digest).message)
+        decoders = _decoders(entity)
+        boundaries = tuple(dict.fromkeys(b"--" + boundary for boundary in entity.boundaries))
+        if boundaries and len(self._levels) < DEPTH_LIMIT:
+            for delimiter in boundaries:
+                self._delimiters.setdefault(delimiter, []).append(len(self._levels))
+            self._levels.append(boundaries)
+            self._digests.append(entity.digest)
+            self._readings = [_Reading(decoder, self._open_part) for decoder in decoders]
+        elif entity.message and not decoders:
+            # The header of the message inside comes next, after the empty line that stands at the position.
             self._in_header = True
+            self._readings = []
+        elif entity.message and self._encoded_depth < ENCODED_DEPTH_LIMIT:
+            self._readings = [
+                _EncodedMessage(decoder, Walker(self._open_part, self._encoded_depth + 1)) for decoder in decoders
+            ]
         else:
-            self._leaf = True
-            self._decoder = _decoder(encoding)
+            self._readings = [_Reading(decoder, self._open_part) for decoder in decoders or (None,)]
 
     # Bodies
 
     def _body(self, final: bool) -> bool:
-        buffer = self._buffer
-        if not self._boundaries:
-            self._take(buffer)
-            self._buffer = b""
+        """Hand on what belongs to the body; at a delimiter go on to what follows it."""
+        found, complete = self._next_delimiter(self._at, None, final)
+        if found is not None:
+            self._take(found.start)
+            self._delimited(found)
             return True
-        position = 0 if self._fresh and buffer.startswith(b"--") else _after_line_end(buffer.find(b"\r\n--"))
-        while position >= 0:
-            end = buffer.find(b"\r\n", position)
-            if end < 0 and not final and len(buffer) - position <= _LINE_LIMIT:
-                # The line is not complete yet; everything before its line break can go.
-                self._give(position - 2 if position else 0)
-                return False
-            match = self._match(buffer[position:] if end < 0 else buffer[position:end])
-            if match is not None:
-                self._take(buffer[: max(position - 2, 0)])
-                self._end_leaf()
-                index, closing = match
-                self._depth = self._depths[index] - (1 if closing else 0)
-                del self._boundaries[index + (0 if closing else 1) :]
-                del self._depths[len(self._boundaries) :]
-                self._buffer = b"" if end < 0 else buffer[end + (0 if closing else 2) :]
-                self._in_header = not closing
-                self._fresh = True
-                return True
-            position = _after_line_end(buffer.find(b"\r\n--", position))
-        keep = 0 if final else next((n for n in (3, 2, 1) if buffer.endswith(b"\r\n--"[:n])), 0)
-        if not final and self._fresh and buffer in (b"-", b"--"):
-            keep = len(buffer)
-        self._give(len(buffer) - keep)
+        buffer = self._buffer
+        if not complete:
+            self._take(self._delimiter_from)
+        elif final or not self._levels:
+            self._take(len(buffer))
+        else:
+            keep = next((length for length in (3, 2, 1) if buffer.endswith(b"\r\n--"[:length])), 0)
+            self._take(len(buffer) - keep)
         return False
 
-    def _give(self, length: int) -> None:
-        if length:
-            self._take(self._buffer[:length])
-            self._buffer = self._buffer[length:]
+    def _next_delimiter(self, start: int, stop: Optional[int], final: bool) -> tuple[Optional[_Delimiter], bool]:
+        """The first delimiter line in buffer[start:stop]; False when more input is needed to tell."""
+        if not self._levels:
+            return None, True
+        buffer = self._buffer
+        stop = len(buffer) if stop is None else stop
+        candidate = buffer.find(b"\r\n--", start, stop)
+        while candidate >= 0:
+            end = buffer.find(b"\r\n", candidate + 4)
+            if end < 0:
+                if not final and len(buffer) - candidate <= _LINE_LIMIT:
+                    self._delimiter_from = candidate
+                    return None, False
+                end = len(buffer)
+            if end - candidate <= _LINE_LIMIT:
+                line = buffer[candidate + 2 : end].rstrip(b" \t")
+                levels = self._delimiters.get(line)
+                if levels:
+                    return _Delimiter(candidate, end, levels[-1], False), True
+                levels = self._delimiters.get(line[:-2]) if line.endswith(b"--") else None
+                if levels:
+                    return _Delimiter(candidate, end, levels[-1], True), True
+            candidate = buffer.find(b"\r\n--", end, stop)
+        return None, True
 
-    def _match(self, line: bytes) -> Optional[tuple[int, bool]]:
-        line = line.rstrip(b" \t")
-        for index in range(len(self._boundaries) - 1, -1, -1):
-            delimiter = self._boundaries[index]
-            if line.startswith(delimiter):
-                rest = line[len(delimiter) :]
-                if rest in (b"", b"--"):
-                    return index, rest == b"--"
-        return None
+    def _delimited(self, found: _Delimiter) -> None:
+        """A part ends here, and with it all that is inside of it and was not ended."""
+        self._end_part()
+        keep = found.level if found.closing else found.level + 1
+        while len(self._levels) > keep:
+            self._digests.pop()
+            for delimiter in self._levels.pop():
+                self._delimiters[delimiter].pop()
+                if not self._delimiters[delimiter]:
+                    del self._delimiters[delimiter]
+        self._at = found.end
+        self._skip = 2
+        self._in_header = not found.closing
+        self._digest_part = self._in_header and self._digests[-1]
 
-    def _take(self, data: bytes) -> None:
-        if not data:
-            return
-        self._fresh = False
-        if self._leaf:
-            decoded = data if self._decoder is None else self._decoder.feed(data)
-            if decoded:
-                self._sink(decoded)
+    def _take(self, end: int) -> None:
+        start = self._at + self._skip
+        if end > start:
+            self._skip = 0
+            self._at = end
+            if self._readings:
+                data = self._buffer[start:end]
+                for reading in self._readings:
+                    reading.feed(data)
 
-    def _end_leaf(self) -> None:
-        if not self._leaf:
-            return
-        if self._decoder is not None:
-            rest = self._decoder.finish()
-            if rest:
-                self._sink(rest)
-        self._leaf = False
-        self._decoder = None
-        self._sink(None)
-
-
-def _after_line_end(found: int) -> int:
-    return found + 2 if found >= 0 else -1
+    def _end_part(self) -> None:
+        for reading in self._readings:
+            reading.finish()
+        self._readings = []
 
 
-def _decoder(encoding: bytes) -> Base64Decoder | QuotedPrintableDecoder | None:
-    if encoding == b"base64":
-        return Base64Decoder()
-    if encoding == b"quoted-printable":
-        return QuotedPrintableDecoder()
-    return None
+def _decoders(entity: Entity) -> list[Base64Decoder | QuotedPrintableDecoder]:
+    decoders: list[Base64Decoder | QuotedPrintableDecoder] = []
+    if entity.base64:
+        decoders.append(Base64Decoder())
+    if entity.quoted_printable:
+        decoders.append(QuotedPrintableDecoder())
+    return decoders

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 from ..findings import VIRUS, Finding
 
 # In two pieces: scanners on the machines of readers of this file must not remove it.
@@ -21,12 +19,9 @@ class PatternSearch:
         self._tail = b""
         self.found = False
 
-    def feed(self, data: Optional[bytes]) -> None:
-        """The next piece; None ends the stream, so that nothing is found across two parts."""
+    def feed(self, data: bytes) -> None:
+        """The next piece."""
         if self.found:
-            return
-        if data is None:
-            self._tail = b""
             return
         text = self._tail + data if self._tail else data
         if PATTERN in text:
