@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the inet services of a master.cf listen, and whether "postfix reload" can get from one set to another.
 
-master(8) opens the sockets of new services before it closes those of services that are gone, and ends with "Address
-already in use" when the two overlap. Only then must Postfix be stopped and started; every other change of master.cf
-takes effect with a reload (master(8), master_conf.c, seen with Postfix 3.7 and 3.10).
+master(8) opens the sockets of new services before it closes those of services that are gone, and it ends at once when
+it cannot open one. Since Postfix 3.6 it shares addresses (SO_REUSEPORT), so that a reload gets everywhere; an older
+one has to be stopped and started when a new service listens where one that is gone still does.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ class Endpoint(NamedTuple):
 
 
 PortOf = Callable[[str], str]
+
+#: The first version of Postfix whose master(8) sets SO_REUSEPORT on its sockets.
+_SHARES_ADDRESSES = (3, 6)
 
 
 def port_number(port: str) -> str:
@@ -67,10 +70,17 @@ def refuse_same_endpoint(
             )
 
 
-def restart_reason(before: Sequence[Service], after: Sequence[Service], port_of: PortOf = port_number) -> str | None:
-    """Why a reload is not enough to get from one master.cf to the other; None when it is."""
-    old = {endpoint(service.name, port_of): service for service in before if service.type == "inet"}
-    new = {endpoint(service.name, port_of): service for service in after if service.type == "inet"}
+def restart_reason(
+    before: Sequence[Service], after: Sequence[Service], version: tuple[int, ...], port_of: PortOf = port_number
+) -> str | None:
+    """Why a reload is not enough to get from one master.cf to the other; None when it is.
+
+    Seen with Postfix 3.7 and 3.10: a reload from "smtp" to "127.0.0.1:smtp" and back works.
+    """
+    if version >= _SHARES_ADDRESSES:
+        return None
+    old = _endpoints(before, port_of)
+    new = _endpoints(after, port_of)
     for place, service in new.items():
         if place in old:
             continue
@@ -78,9 +88,48 @@ def restart_reason(before: Sequence[Service], after: Sequence[Service], port_of:
             if gone not in new and _overlap(place, gone):
                 return (
                     f"{service.key} opens an address and port that {closed.key} has until it is closed, and master(8) "
-                    "opens before it closes"
+                    "before Postfix 3.6 opens before it closes"
                 )
     return None
+
+
+def check_addresses(
+    before: Sequence[Service],
+    after: Sequence[Service],
+    families: Collection[int],
+    what: str,
+    port_of: PortOf = port_number,
+) -> None:
+    """Raise ValueError when a new inet service has an address that is none of this host's.
+
+    It would end master(8) at the reload, and mail with it. `families` are the address families that Postfix uses.
+    """
+    old = _endpoints(before, port_of)
+    for place, service in _endpoints(after, port_of).items():
+        if place in old or not place.host:
+            continue
+        for family, address in _addresses(place.host, families, f"{what}, line {service.line}: {service.key}"):
+            try:
+                # Port 0 is any free one: only the address is tried.
+                with socket.socket(family, socket.SOCK_STREAM) as trial:
+                    trial.bind((address, 0))
+            except OSError as error:
+                raise ValueError(
+                    f"{what}, line {service.line}: {service.key}: {address} cannot be listened on ({error.strerror}), and "
+                    "master(8) would end when it tries; it takes an address of this host"
+                ) from None
+
+
+def _addresses(host: str, families: Collection[int], where: str) -> list[tuple[int, str]]:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ValueError(f"{where}: {host} has no address ({error}), and master(8) would end when it looks") from None
+    return [(family, str(place[0])) for family, _type, _proto, _name, place in found if family in families]
+
+
+def _endpoints(services: Sequence[Service], port_of: PortOf) -> dict[Endpoint, Service]:
+    return {endpoint(service.name, port_of): service for service in services if service.type == "inet"}
 
 
 def _overlap(one: Endpoint, other: Endpoint) -> bool:

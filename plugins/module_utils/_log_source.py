@@ -115,10 +115,9 @@ def _maillog_file(module: Any) -> str | None:
     postconf = _postconf.find(module)
     if postconf is None:
         return None
-    code, out, _err = module.run_command([postconf, "-hx", "maillog_file"], environ_update={"LC_ALL": "C"})
-    path = out.strip()
+    path = _postconf.value(module, postconf, "maillog_file")
     # Postfix may also log to its standard output, which nobody can read again.
-    return path if code == 0 and path.startswith("/") and not path.startswith("/dev/") else None
+    return path if path.startswith("/") and not path.startswith("/dev/") else None
 
 
 def _usual_file() -> str:

@@ -28,7 +28,7 @@ def wanted_services(fragment: str) -> list[Wanted]:
 def keys_of(fragment: str | None, services: Iterable[str] | None) -> list[Wanted]:
     """The services that a fragment and a list of names name; a fragment may hold lines of just name/type."""
     found: dict[str, Wanted] = {}
-    names = list(services or [])
+    names = []
     entries = []
     for line in physical_lines(fragment or ""):
         # A line of just name/type has to be told from an entry, which has eight fields.
@@ -42,7 +42,7 @@ def keys_of(fragment: str | None, services: Iterable[str] | None) -> list[Wanted
     _master_cf.refuse_duplicates(whole, "fragment")
     for service in whole:
         found[service.key] = _wanted(text, service)
-    for name in names:
+    for name in [*names, *(services or [])]:
         key = _master_cf.parse_key(name, "services")
         found.setdefault(key, Wanted(key, (), "", ""))
     if not found:

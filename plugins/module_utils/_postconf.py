@@ -5,9 +5,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 import tempfile
 from typing import Any, NamedTuple
+
+
+_LINE_NUMBER = re.compile(r", line [0-9]+(?:-[0-9]+)?")
 
 
 class Verdict(NamedTuple):
@@ -47,6 +52,31 @@ def find(module: Any) -> str | None:
     return path
 
 
+def version(module: Any, postconf: str) -> tuple[int, ...]:
+    """The version of Postfix as numbers, (3, 7, 11); () when it cannot be told."""
+    words = _ask(module, [postconf, "-d", "-h", "mail_version"])
+    numbers = re.match(r"[0-9]+(?:\.[0-9]+)*", words)
+    return tuple(int(number) for number in numbers[0].split(".")) if numbers else ()
+
+
+def families(module: Any, postconf: str, directory: str) -> set[int]:
+    """The address families that Postfix uses with the configuration in `directory`, by its parameter inet_protocols."""
+    known = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+    words = re.split(r"[\s,]+", _ask(module, [postconf, "-c", directory, "-hx", "inet_protocols"]))
+    # "all", or a configuration that cannot be asked.
+    return {int(known[word]) for word in words if word in known} or {int(family) for family in known.values()}
+
+
+def value(module: Any, postconf: str, name: str) -> str:
+    """The value of a parameter of the running Postfix, with its $references resolved; empty when there is none."""
+    return _ask(module, [postconf, "-hx", name])
+
+
+def _ask(module: Any, command: list[str]) -> str:
+    code, out, _err = module.run_command(command, environ_update={"LC_ALL": "C"})
+    return out.strip() if code == 0 else ""
+
+
 def judge(module: Any, postconf: str, path: str, kind: str, old: bytes, new: bytes) -> Verdict:
     """Read both contents of the file `path`, which is a main.cf or master.cf by `kind`, with postconf.
 
@@ -56,9 +86,10 @@ def judge(module: Any, postconf: str, path: str, kind: str, old: bytes, new: byt
     code, words = _read(module, postconf, path, kind, new)
     if code == 0 and not words:
         return Verdict(None, [])
-    # Some hosts have had warnings for years: only what is new counts.
-    _code, known = _read(module, postconf, path, kind, old)
-    fresh = [line for line in words if line not in known]
+    # Some hosts have had warnings for years: only what is new counts, also when it moved to another line.
+    _code, old_words = _read(module, postconf, path, kind, old)
+    known = {_LINE_NUMBER.sub("", line) for line in old_words}
+    fresh = [line for line in words if _LINE_NUMBER.sub("", line) not in known]
     if code != 0:
         return Verdict("; ".join(words) or f"{postconf} ended with {code}", fresh)
     return Verdict(None, fresh)
@@ -76,6 +107,8 @@ def _read(module: Any, postconf: str, path: str, kind: str, content: bytes) -> t
                 open(target, "wb").close()
         with open(os.path.join(directory, kind), "wb") as stream:
             stream.write(content)
+        # postconf waits for up to two seconds until a main.cf that was written just now has "cooled down".
+        os.utime(os.path.join(directory, "main.cf"), (0, 0))
         words: list[str] = []
         worst = 0
         # -M parses master.cf, -n also looks for parameters that nothing uses.

@@ -95,7 +95,7 @@ def merge(text: str, parse: Parser, wanted: Sequence[Wanted], record: Record, re
         elif current.value == entry.value:
             steps.append(Step(entry.key, "unchanged", entry.value, entry.value))
         else:
-            text, traces[entry.key] = _replace(text, current, entry, traces.get(entry.key), recording)
+            text, traces[entry.key] = _replace(text, current, entry, traces, parse, recording)
             steps.append(Step(entry.key, "changed", current.value, entry.value))
     for position, entry in enumerate(additions):
         unterminated = None
@@ -165,15 +165,28 @@ def remove(text: str, parse: Parser, unwanted: Sequence[Wanted]) -> Edit:
     return Edit(text, {}, steps)
 
 
-def _replace(text: str, current: Entry, wanted: Wanted, trace: Trace | None, recording: bool) -> tuple[str, Trace]:
+def _replace(
+    text: str, current: Entry, wanted: Wanted, traces: dict[str, Trace], parse: Parser, recording: bool
+) -> tuple[str, Trace]:
+    trace = traces.get(current.key)
     if trace is None:
         start = current.start
-        trace = Trace("", wanted.text, text[current.start : current.end])
+        trace = Trace("", wanted.text, _original(text, current, traces, parse))
     else:
         start = _start(text, current, trace)
     # A comment that stands there already, and is not ours, is somebody else's: it is not written twice.
     comment = wanted.comment if recording and not _ends_with_lines(text[:start], wanted.comment) else ""
     return text[:start] + comment + wanted.text + text[current.end :], trace._replace(comment=comment, text=wanted.text)
+
+
+def _original(text: str, entry: Entry, traces: dict[str, Trace], parse: Parser) -> str:
+    """The bytes of somebody else's entry, without a line feed that it has only because ours was added below it."""
+    original = text[entry.start : entry.end]
+    heir = _ours_at(text[entry.end :], traces, parse)
+    if heir is not None and traces[heir].unterminated is not None:
+        traces[heir] = traces[heir]._replace(unterminated=None)
+        original = original[:-1]
+    return original
 
 
 def _cut(text: str, start: int, end: int, trace: Trace, traces: dict[str, Trace], parse: Parser) -> str:

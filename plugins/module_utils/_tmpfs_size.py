@@ -77,8 +77,8 @@ def parse_message_size_limit(value: object, name: str = "message_size_limit") ->
     number = _whole(value, name, takes)
     if number == 0:
         raise ValueError(
-            f"{name}: 0 means 'unlimited' to Postfix, so no tmpfs can be sized for it; set message_size_limit in "
-            f"Postfix, or {name} here, to {takes}, such as 10240000"
+            f"{name}: 0 means 'unlimited' to Postfix, so no tmpfs can be sized for it; it takes {takes}: set "
+            f"message_size_limit in Postfix, or {name} here, to a number such as 10240000"
         )
     if not 1 <= number <= LARGEST_SIZE:
         raise ValueError(_wrong(name, value, takes))

@@ -83,6 +83,8 @@ options:
       - Have the host's own C(postconf) read the new file, in a copy of its directory, before it replaces the old one.
         When it refuses the file the module fails with its words. What it only warns about, such as a parameter that
         this version of Postfix does not know, becomes a warning of the module.
+      - A new inet service whose address is none of the host's is refused too, because C(master(8\)) would end when it
+        tries to listen there.
     type: bool
     default: true
 notes:
@@ -155,10 +157,10 @@ reload_required:
 restart_required:
   description:
     - Whether C(postfix reload) would not be enough, so that Postfix has to be stopped and started.
-    - This is so only when a new inet service listens where one that is gone or renamed listened, such as
-      C(127.0.0.1:smtp) instead of C(smtp). C(master(8\)) opens new sockets before it closes old ones, and ends when the
-      address is in use. Everything else, new services, other addresses and ports, process limits, chroot, commands and
-      options, takes effect with a reload.
+    - This is so only with Postfix before 3.6, and only when a new inet service listens where one that is gone or
+      renamed listened, such as C(127.0.0.1:smtp) instead of C(smtp). Its C(master(8\)) opens new sockets before it
+      closes old ones, and ends when the address is in use. Everything else, new services, other addresses and ports,
+      process limits, chroot, commands and options, takes effect with a reload.
   returned: success
   type: bool
 restart_reason:
@@ -180,6 +182,8 @@ backup_file:
   sample: /etc/postfix/master.cf.4711.2026-08-01@12:00:00~
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.filter_stack.plugins.module_utils import (
     _inet_endpoints,
@@ -194,7 +198,6 @@ from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_file
     write_both,
 )
 from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_lines import encode
-
 
 #: By whether the restore record knows the service.
 _WHY_KEPT = {
@@ -219,7 +222,8 @@ def run(module: AnsibleModule) -> dict[str, object]:
         _inet_endpoints.refuse_same_endpoint(after, [step.key for step in edit.steps], given["path"])
     changed_file = edit.text != file.text
     changed_record = restore.differs(edit.record)
-    reason = _inet_endpoints.restart_reason(before, after)
+    postconf = _postconf.find(module)
+    reason = _inet_endpoints.restart_reason(before, after, _postconf.version(module, postconf) if postconf else ())
     result: dict[str, object] = {
         "changed": changed_file or changed_record,
         "services": [dict(zip(("name", "type"), step.key.rsplit("/", 1)), action=step.action) for step in edit.steps],
@@ -237,6 +241,9 @@ def run(module: AnsibleModule) -> dict[str, object]:
             why = _WHY_KEPT[step.key in restore.record]
             module.warn(f"{given['path']}: {step.key} is left as it is: {why}")
     if changed_file and given["validate"]:
+        if postconf is not None:
+            families = _postconf.families(module, postconf, os.path.dirname(given["path"]))
+            _inet_endpoints.check_addresses(before, after, families, given["path"])
         result["validated"] = _postconf.validate(module, given["path"], "master.cf", file.content, encode(edit.text))
     if not module.check_mode:
         backup = write_both(file, restore, edit, given["backup"])
