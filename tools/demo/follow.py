@@ -46,7 +46,7 @@ def journey(sample: Sample) -> Journey:
     began = time.time()
     try:
         front = _send(way)
-        answer = _status(way, began, "queue of the front Postfix", front, "relay=127.0.0.1")
+        answer = _status(way, began, "front queue", front, "relay=127.0.0.1")
         _prove_filter(way, began, answer)
         back = _QUEUED.search(answer)
         if sample.expected == DELIVERED and back:
@@ -122,7 +122,7 @@ def _prove_filter(way: Journey, began: float, answer: str) -> None:
 def _prove_delivery(way: Journey, began: float, back: str) -> None:
     """Follow the reinjected message into the mailbox and compare what lies there."""
     sample = way.sample
-    _status(way, began, "queue after the filter", back, "relay=local")
+    _status(way, began, "back queue", back, "relay=local")
     paths = _mailbox_files(sample)
     if len(paths) != 1:
         raise Unmet(f"{len(paths)} copies in the mailbox: {paths}")

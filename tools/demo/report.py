@@ -37,7 +37,7 @@ def proof(journeys: list[Journey]) -> str:
         lines += ["", f"{way.sample.title}: {'as expected' if way.met else 'NOT AS EXPECTED: ' + way.happened}"]
         for step, words in way.proof:
             lines += textwrap.wrap(
-                words, width, initial_indent=f"  {step:24}  ", subsequent_indent=" " * 28, break_on_hyphens=False
+                words, width, initial_indent=f"  {step:11}  ", subsequent_indent=" " * 15, break_on_hyphens=False
             )
     return "\n".join(lines)
 
