@@ -82,7 +82,7 @@ class Extensions:
     def size(self) -> int:
         """The server's size limit in bytes, 0 for none."""
         value = self.keywords.get("SIZE", "")
-        return int(value) if value.isascii() and value.isdigit() else 0
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= 20 else 0
 
 
 #: Announced when the reinjecting server has not been seen yet: all that Postfix has.
@@ -120,6 +120,8 @@ def parse_path(argument: str, keyword: str) -> tuple[str, str]:
         raise CommandProblem(Reply(501, status, "Bad address syntax: text after the closing bracket"))
     if address.startswith("@") and ":" in address:
         address = address.split(":", 1)[1]
+        if not address:
+            raise CommandProblem(Reply(501, status, "Bad address syntax: a source route without an address"))
     if keyword == "TO:" and not address:
         raise CommandProblem(Reply(501, status, "Bad recipient address: the null address"))
     return address, rest.strip(" ")
@@ -142,10 +144,15 @@ def _closing_bracket(text: str) -> int:
     return -1
 
 
+def _words(text: str) -> list[str]:
+    # Not str.split: what Unicode takes for white space may stand inside an international address.
+    return [word for word in text.replace("\t", " ").split(" ") if word]
+
+
 def parse_parameters(text: str) -> dict[str, str]:
     """`NAME=value NAME` as a dictionary with upper-case names; a name given twice is an error."""
     parameters: dict[str, str] = {}
-    for word in text.split():
+    for word in _words(text):
         name, _, value = word.partition("=")
         name = name.upper()
         if not _KEYWORD.match(name):
@@ -213,7 +220,7 @@ def check_rcpt_parameters(parameters: dict[str, str]) -> None:
 
 def parse_xforward(text: str) -> dict[str, str]:
     """The attributes of one XFORWARD command. Values stay in xtext: they are passed on, not read."""
-    words = text.split()
+    words = _words(text)
     if not words:
         raise CommandProblem(Reply(501, "5.5.4", "Syntax: XFORWARD attribute=value..."))
     attributes = {}
@@ -230,14 +237,16 @@ def parse_xforward(text: str) -> dict[str, str]:
 
 def decode_xtext(value: str) -> str:
     """The text behind xtext (RFC 3461 section 4)."""
-    raw = re.sub(r"\+([0-9A-Fa-f]{2})", lambda match: chr(int(match.group(1), 16)), value)
-    return raw.encode("latin-1", "replace").decode("utf-8", "replace")
+    raw = value.encode("utf-8", "surrogateescape")
+    raw = re.sub(rb"\+([0-9A-Fa-f]{2})", lambda match: bytes.fromhex(match.group(1).decode("ascii")), raw)
+    return raw.decode("utf-8", "replace")
 
 
 def xforward_commands(attributes: dict[str, str], server: Extensions) -> list[str]:
     """XFORWARD commands for what the server takes, in lines that every server accepts."""
+    # Postfix takes no empty value.
     words = [
-        f"{name}={attributes[name]}" for name in XFORWARD_ATTRIBUTES if name in attributes and name in server.xforward
+        f"{name}={attributes[name]}" for name in XFORWARD_ATTRIBUTES if attributes.get(name) and name in server.xforward
     ]
     commands: list[str] = []
     for word in words:

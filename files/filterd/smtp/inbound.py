@@ -52,7 +52,7 @@ class ContentEnds(NamedTuple):
 
 
 class TransactionDropped(NamedTuple):
-    """The message that had started will not come, or has been refused: forget it."""
+    """The message that had started will not come, or has been refused: forget it. May be told twice."""
 
 
 class CommandDone(NamedTuple):
@@ -80,6 +80,8 @@ _NOT_GREETED = Reply(503, "5.5.1", "Error: send HELO, EHLO or LHLO first")
 _UNKNOWN = Reply(500, "5.5.2", "Error: command not recognized")
 _NOT_OFFERED = Reply(502, "5.5.1", "Error: command not implemented")
 _NOT_OFFERED_VERBS = frozenset(("STARTTLS", "AUTH", "BDAT", "EXPN", "ETRN", "TURN", "XCLIENT", "BURL"))
+# A browser that was tricked into posting mail to this port (Postfix: smtpd_forbidden_commands).
+_HTTP_VERBS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"))
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -96,6 +98,7 @@ class InboundSession:
         self._greeting = ""
         self._client_name = ""
         self._lmtp = False
+        self._international = True  # SMTPUTF8 was offered, or nothing was (HELO)
         self._sender: Optional[str] = None
         self._parameters: dict[str, str] = {}
         self._recipients: list[Recipient] = []
@@ -157,6 +160,7 @@ class InboundSession:
         """Answer EHLO or LHLO with these extensions."""
         assert self._state is _State.WAIT_GREETING
         self._say(Reply(250, "", "\n".join([self.hostname, *keywords])))
+        self._international = "SMTPUTF8" in keywords
         self._state = _State.COMMAND
 
     def refuse_content(self, reply: Reply) -> None:
@@ -219,7 +223,7 @@ class InboundSession:
             return self._hang_up(Reply(521, "5.5.2", "Error: bare <LF> received"))
         text = line[:-2].decode("utf-8", "surrogateescape")
         verb, _, argument = text.partition(" ")
-        verb = verb.upper()
+        verb = verb.upper() if verb.isascii() else ""  # some letters of other scripts become ASCII in upper case
         argument = argument.strip(" ")
         self._idle += 1
         try:
@@ -228,6 +232,8 @@ class InboundSession:
             if _CONTROL.search(text):
                 raise CommandProblem(Reply(500, "5.5.2", "Error: control character in command"))
             handler = _COMMANDS.get(verb)
+            if verb in _HTTP_VERBS:
+                return self._hang_up(Reply(521, "5.7.0", "Error: this is not a web server"))
             if handler is None:
                 raise CommandProblem(_NOT_OFFERED if verb in _NOT_OFFERED_VERBS else _UNKNOWN)
             event = handler(self, argument)
@@ -265,6 +271,7 @@ class InboundSession:
         self._forget()
         self._greeting = verb
         self._lmtp = verb == "LHLO"
+        self._international = True
         self._client_name = argument
 
     def _mail(self, argument: str) -> Optional[Event]:
@@ -275,6 +282,9 @@ class InboundSession:
         address, rest = esmtp.parse_path(argument, "FROM:")
         parameters = esmtp.parse_parameters(rest)
         esmtp.check_mail_parameters(parameters, self.limits.message_size)
+        if "SMTPUTF8" in parameters and not self._international:
+            # Without it at the next hop the message could only be deferred for ever (RFC 6531 section 3.2).
+            raise CommandProblem(Reply(555, "5.5.4", "MAIL parameter SMTPUTF8 is not supported by the next hop"))
         parameters.pop("SIZE", None)
         self._sender = address
         self._parameters = parameters
@@ -292,6 +302,7 @@ class InboundSession:
             self._say(Reply(452, "4.5.3", f"Error: more than {self.limits.recipients} recipients"))
             return None
         self._recipients.append(Recipient(address, parameters))
+        self._idle -= 1  # it does bring the message forward
         self._say(Reply(250, "2.1.5", "Ok"))
         return None
 
@@ -358,12 +369,16 @@ class InboundSession:
         decoded = self._decoder.feed(bytes(self._buffer))
         self._buffer.clear()
         self._size += len(decoded.content)
+        dropped = False
         if self._size > self.limits.message_size and self._refused is None:
             limit = self.limits.message_size
             self._refused = Reply(552, "5.3.4", f"Error: message size exceeds the limit of {limit} bytes")
+            dropped = True
         if decoded.ended:
             self._buffer += decoded.rest
             self._state = _State.DATA_ENDED
+        if dropped:
+            return TransactionDropped()
         if self._refused is None and decoded.content:
             return Content(decoded.content)
         return None

@@ -54,8 +54,8 @@ def passed_on(stage: str, reply: Reply) -> Reply:
     if reply.permanent or 400 <= reply.code <= 499:
         klass = "5" if reply.permanent else "4"
         enhanced = reply.enhanced if reply.enhanced.startswith(klass) else klass + ".0.0"
-        # 421 would tell the client that this connection ends, which it does not.
-        code = 451 if reply.code == 421 else reply.code
+        # 421 and 521 (RFC 7504) would tell the client that this connection ends, which it does not.
+        code = {421: 451, 521: 554}.get(reply.code, reply.code)
         return Reply(code, enhanced, f"Error: reinjection refused at {stage}: {reply.text}")
     return temporary(stage, "unexpected reply " + reply.brief())
 
