@@ -11,9 +11,12 @@ import ipaddress
 import json
 import math
 import os
+import re
 import socket
 from fractions import Fraction
 from typing import Any, Callable, NamedTuple, Union
+
+from .content.streams import MODES
 
 
 class ConfigError(Exception):
@@ -46,6 +49,7 @@ class ClamdSettings(NamedTuple):
     socket: str
     address: Union[Address, None]
     timeout: float
+    content: str = "auto"  #: what it is given of a message, one of content.streams.MODES
 
     @property
     def name(self) -> str:
@@ -54,6 +58,8 @@ class ClamdSettings(NamedTuple):
 
 
 Check = Callable[[Any], Any]
+# Labels of at most 63 characters: what the resolver would stumble over is refused here.
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}))*\Z")
 
 
 class _Wrong(Exception):
@@ -71,10 +77,10 @@ def _integer(low: int, high: int) -> Check:
 
 def _number(low: float, high: float) -> Check:
     def check(value: Any) -> float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not low <= value <= high:
+        # The comparison is exact for whole numbers of any length, and false for what is not a number.
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
             raise _Wrong(f"a number from {low:g} to {high:g}")
-        return value  # type: ignore[no-any-return]
+        return value
 
     return check
 
@@ -89,13 +95,13 @@ def _choice(*words: str) -> Check:
 
 
 def _path(value: Any) -> str:
-    if not isinstance(value, str) or not value.startswith("/") or "\0" in value or value.rstrip("/") == "":
+    if not isinstance(value, str) or not value.startswith("/") or value.strip("/") == "" or not value.isprintable():
         raise _Wrong("an absolute path")
     return os.path.normpath(value)
 
 
 def _hostname(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 255 or not all("!" <= c <= "~" for c in value):
+    if not isinstance(value, str) or (value and not _HOST.match(value)):
         raise _Wrong("a host name, or an empty string for this machine's own")
     return value
 
@@ -107,9 +113,14 @@ def _address(value: Any) -> Address:
     host, colon, port = value.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     host = host[1:-1] if bracketed else host
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535 or not host:
+    if not colon or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
         raise wanted
-    if (":" in host and not bracketed) or not all("!" <= c <= "~" and c not in "[]/" for c in host):
+    if bracketed:
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            raise wanted from None
+    elif not _HOST.match(host):
         raise wanted
     return Address(host, int(port))
 
@@ -149,18 +160,21 @@ def _scanner(index: int, value: Any) -> ClamdSettings:
         raise _Wrong(f"objects; item {index} held {json.dumps(value)[:60]}")
     if value.get("type") != "clamd":
         raise _Wrong(f'type "clamd"; item {index} held {json.dumps(value.get("type"))[:60]}')
-    unknown = sorted(set(value) - {"type", "socket", "address", "timeout"})
+    unknown = sorted(set(value) - {"type", "socket", "address", "timeout", "content"})
     if unknown:
-        raise _Wrong(f"the keys type, socket, address and timeout; item {index} held {unknown[0]}")
+        raise _Wrong(
+            f"the keys type, socket, address, timeout and content; item {index} held {json.dumps(unknown[0])[:60]}"
+        )
     if ("socket" in value) == ("address" in value):
         raise _Wrong(f'either "socket" (an absolute path) or "address" (host:port) in item {index}')
     try:
         path = _path(value["socket"]) if "socket" in value else ""
         address = _next_hop(value["address"]) if "address" in value else None
         timeout = _number(0.1, 3600)(value.get("timeout", 60))
+        content = _choice(*MODES)(value.get("content", "auto"))
     except _Wrong as wrong:
         raise _Wrong(f"{wrong} in item {index}") from None
-    return ClamdSettings(path, address, timeout)
+    return ClamdSettings(path, address, timeout, content)
 
 
 def _key(default: Any, check: Check, unit: str, meaning: str) -> Any:
@@ -281,7 +295,7 @@ class Config:
 
 def _scanner_json(scanner: ClamdSettings) -> dict[str, Any]:
     place = {"address": str(scanner.address)} if scanner.address else {"socket": scanner.socket}
-    return {"type": "clamd", **place, "timeout": scanner.timeout}
+    return {"type": "clamd", **place, "timeout": scanner.timeout, "content": scanner.content}
 
 
 def from_json(data: Any) -> Config:
@@ -294,16 +308,31 @@ def from_json(data: Any) -> Config:
         if key not in fields:
             close = difflib.get_close_matches(key, fields, 1)
             hint = f"did you mean {close[0]}?" if close else "known keys: " + ", ".join(fields)
-            raise ConfigError(f"{key}: unknown key, it held {_held(value)}; {hint}")
+            name = key if key.isprintable() and len(key) <= 60 else _held(key)
+            raise ConfigError(f"{name}: unknown key, it held {_held(value)}; {hint}")
         try:
             values[key] = fields[key].metadata["check"](value)
         except _Wrong as wrong:
-            unit = fields[key].metadata["unit"]
-            words = f"{wrong} ({unit})" if unit and unit not in str(wrong) else str(wrong)
+            words = _with_unit(wrong, fields[key].metadata["unit"])
             raise ConfigError(f"{key}: held {_held(value)}; it takes {words}") from None
     config = Config(**values)
     _check_together(config)
     return config
+
+
+def accepted(key: str) -> str:
+    """What a key takes, in words."""
+    metadata = {field.name: field.metadata for field in dataclasses.fields(Config)}[key]
+    try:
+        # No key takes null: the refusal says what it takes.
+        metadata["check"](None)
+    except _Wrong as wrong:
+        return _with_unit(wrong, metadata["unit"])
+    raise AssertionError(f"{key} takes null")
+
+
+def _with_unit(wrong: _Wrong, unit: str) -> str:
+    return f"{wrong} ({unit})" if unit and unit not in str(wrong) else str(wrong)
 
 
 def _held(value: Any) -> str:
@@ -311,8 +340,17 @@ def _held(value: Any) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
+def _reaches(target: Address, listening: Address) -> bool:
+    """Whether a connection to `target` from this machine ends at the listener, as far as can be told without asking."""
+    if target.port != listening.port:
+        return False
+    names = {"localhost": "127.0.0.1"}
+    host, here = names.get(target.host, target.host), names.get(listening.host, listening.host)
+    return host == here or (target.loopback and here in ("0.0.0.0", "::"))
+
+
 def _check_together(config: Config) -> None:
-    if config.reinject in config.listen:
+    if any(_reaches(config.reinject, address) for address in config.listen):
         raise ConfigError(f"reinject: held {config.reinject}; it takes another address than listen, or mail would loop")
     scratch, quarantine = config.scratch_directory, config.quarantine_directory
     if os.path.commonpath([scratch, quarantine]) == scratch:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Callable, Protocol
 
 from . import log, notify, policy, quarantine
 from .config import Config
+from .content.streams import streams
 from .findings import VIRUS, Finding, ScannerFailure
 from .message import Message
 from .policy import Decision
@@ -31,6 +32,7 @@ class Scanner(Protocol):
     """What every scanner offers."""
 
     name: str
+    content: str  #: one of content.streams.MODES
 
     async def scan(self, streams: Iterable[Iterable[bytes]]) -> list[Finding]:
         """Findings in all streams of one message, which can be read again. Raises ScannerFailure."""
@@ -51,8 +53,21 @@ class _Content:
     def __init__(self, message: Message) -> None:
         self._message = message
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[bytes]:
         return self._message.spool.chunks()
+
+
+class _Streams:
+    """What a scanner is given of a message; can be read again."""
+
+    def __init__(self, message: Message, mode: str) -> None:
+        self._message = message
+        self._mode = mode
+
+    def __iter__(self) -> Iterator[Iterable[bytes]]:
+        message = self._message
+        analysis = message.analysis
+        return streams(self._mode, _Content(message), message.size, analysis.attachments, analysis.old_encodings)
 
 
 class Pipeline:
@@ -101,11 +116,10 @@ class Pipeline:
         findings = message.analysis.finish()
         if any(finding.category == VIRUS for finding in findings) or not self._scanners:
             return findings
-        content = _Content(message)
         if len(self._scanners) == 1:
-            results = [await self._ask(self._scanners[0], content)]
+            results = [await self._ask(self._scanners[0], message)]
         else:
-            results = list(await asyncio.gather(*(self._ask(scanner, content) for scanner in self._scanners)))
+            results = list(await asyncio.gather(*(self._ask(scanner, message) for scanner in self._scanners)))
         failures = [result for result in results if isinstance(result, ScannerFailure)]
         for result in results:
             if not isinstance(result, ScannerFailure):
@@ -117,9 +131,9 @@ class Pipeline:
         return findings
 
     @staticmethod
-    async def _ask(scanner: Scanner, content: Iterable[bytes]) -> list[Finding] | ScannerFailure:
+    async def _ask(scanner: Scanner, message: Message) -> list[Finding] | ScannerFailure:
         try:
-            return await scanner.scan([content])
+            return await scanner.scan(_Streams(message, scanner.content))
         except ScannerFailure as failure:
             return failure
 

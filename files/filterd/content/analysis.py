@@ -1,13 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is learned from the content while it arrives: its header block and whether the test pattern is in it."""
+"""What is learned from the content while it arrives: its header block, what kinds of parts it has, the test pattern."""
 
 from __future__ import annotations
+
+import re
 
 from ..findings import Finding
 from ..scan import eicar
 from .fields import received_count
-from .mime import Consumer, Walker
+from .mime import Consumer, Part, Walker
+
+#: How files are written into text without MIME: uuencode, yEnc, BinHex. Only a scanner's mail parser decodes them.
+_OLD_ENCODINGS = re.compile(rb"^begin(?:-base64)? [0-7]{3,4} |^=ybegin |must be converted with BinHex", re.MULTILINE)
 
 
 class Analysis:
@@ -17,6 +22,10 @@ class Analysis:
         self._whole = eicar.PatternSearch()
         self._found_in_part = False
         self._walker = Walker(self._open_part)
+        #: There are parts that are not text.
+        self.attachments = False
+        #: Text holds what only a mail parser decodes.
+        self.old_encodings = False
 
     def feed(self, data: bytes) -> None:
         """The next piece of content."""
@@ -28,12 +37,16 @@ class Analysis:
         self._walker.finish()
         return [eicar.finding()] if self._whole.found or self._found_in_part else []
 
-    def _open_part(self) -> Consumer:
+    def _open_part(self, part: Part) -> Consumer:
         search = eicar.PatternSearch()
+        if not part.text:
+            self.attachments = True
 
         def consume(data: bytes) -> None:
             search.feed(data)
             self._found_in_part = self._found_in_part or search.found
+            if not self.old_encodings and _OLD_ENCODINGS.search(data):
+                self.old_encodings = True
 
         return consume
 

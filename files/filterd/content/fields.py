@@ -33,6 +33,7 @@ class Entity(NamedTuple):
     digest: bool = False  #: the parts are messages when they do not say what they are
     base64: bool = False
     quoted_printable: bool = False
+    text: bool = True  #: of type text, or of no type, which means text/plain
 
 
 def received_count(header: bytes) -> int:
@@ -63,6 +64,7 @@ def read_entity(block: bytes, digest: bool) -> Entity:
         digest=b"multipart/digest" in kinds,
         base64=b"base64" in encoding,
         quoted_printable=b"quoted-printable" in encoding,
+        text=all(kind.startswith(b"text/") for kind in kinds),
     )
 
 

@@ -9,6 +9,7 @@ own; where it names several boundaries, all of them delimit. The walker never ra
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Callable, NamedTuple, Optional
 
@@ -27,8 +28,17 @@ _LINE_LIMIT = 4096
 # The line end before a line that is neither a field, nor the rest of one, nor the envelope line of a mailbox file.
 _NOT_A_FIELD = re.compile(rb"\r\n(?=[^\r\t ])(?![!-9;-~]+[ \t]*:)(?!>?From )")
 
+#: Takes the decoded content of one part piece by piece; an empty piece ends the part.
 Consumer = Callable[[bytes], None]
-OpenPart = Callable[[], Consumer]
+
+
+class Part(NamedTuple):
+    """A part that is not a container."""
+
+    text: bool  #: it says that it is text, or nothing, and is not in base64
+
+
+OpenPart = Callable[[Part], Consumer]
 
 
 class _Delimiter(NamedTuple):
@@ -42,7 +52,7 @@ class _Reading:
     """One way to read the body of a part."""
 
     def __init__(
-        self, decoder: Base64Decoder | QuotedPrintableDecoder | None, open_part: OpenPart, late: int = 0
+        self, decoder: Base64Decoder | QuotedPrintableDecoder | None, open_part: Callable[[], Consumer], late: int = 0
     ) -> None:
         self.decoder = decoder
         self._open_part = open_part
@@ -59,6 +69,8 @@ class _Reading:
     def finish(self) -> None:
         if self.decoder is not None:
             self._give(self.decoder.finish())
+        if self._consumer is not None:
+            self._consumer(b"")
 
     def _give(self, data: bytes) -> None:
         if data:
@@ -92,6 +104,7 @@ class Walker:
 
     def __init__(self, open_part: OpenPart, encoded_depth: int = 0) -> None:
         self._open_part = open_part
+        self._open_reading = functools.partial(open_part, Part(text=True))
         self._encoded_depth = encoded_depth
         self._buffer = b"\r\n"
         self._at = 0
@@ -164,7 +177,7 @@ class Walker:
         """For other readers the body begins after the empty line, `late` bytes further on."""
         for reading in list(self._readings):
             if isinstance(reading, _Reading) and reading.decoder is not None:
-                self._readings.append(_Reading(type(reading.decoder)(), self._open_part, late))
+                self._readings.append(_Reading(type(reading.decoder)(), self._open_reading, late))
 
     def _next_blank(self) -> int:
         if self._blank < self._at:
@@ -183,19 +196,20 @@ class Walker:
         if certain == b"":
             block = b""
         if not block and not digest:
-            self._readings = [_Reading(None, self._open_part)]
+            self._readings = [_Reading(None, self._open_reading)]
             return
         entity = read_entity(block, digest)
         if entity.message and certain:
             entity = entity._replace(message=read_entity(certain, digest).message)
         decoders = _decoders(entity)
+        self._open_reading = functools.partial(self._open_part, Part(entity.text and not entity.base64))
         boundaries = tuple(dict.fromkeys(b"--" + boundary for boundary in entity.boundaries))
         if boundaries and len(self._levels) < DEPTH_LIMIT:
             for delimiter in boundaries:
                 self._delimiters.setdefault(delimiter, []).append(len(self._levels))
             self._levels.append(boundaries)
             self._digests.append(entity.digest)
-            self._readings = [_Reading(decoder, self._open_part) for decoder in decoders]
+            self._readings = [_Reading(decoder, self._open_reading) for decoder in decoders]
         elif entity.message and not decoders:
             # The header of the message inside comes next, after the empty line that stands at the position.
             self._in_header = True
@@ -205,7 +219,7 @@ class Walker:
                 _EncodedMessage(decoder, Walker(self._open_part, self._encoded_depth + 1)) for decoder in decoders
             ]
         else:
-            self._readings = [_Reading(decoder, self._open_part) for decoder in decoders or (None,)]
+            self._readings = [_Reading(decoder, self._open_reading) for decoder in decoders or (None,)]
 
     # Bodies
 

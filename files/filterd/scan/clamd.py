@@ -135,6 +135,8 @@ class _Session(asyncio.Protocol):
                 pending = []
                 if self._writable is not None:
                     await self._writable
+                else:
+                    await asyncio.sleep(0)  # other messages have their turn, however fast clamd reads
                 if self._number not in self._outstanding or self.lost is not None:
                     return  # clamd has told what it thinks before the end (its size limit)
         pending.append(b"\0\0\0\0")
@@ -159,6 +161,7 @@ class Clamd:
         self._loop = loop
         self._idle: deque[_Session] = deque()
         self.name = settings.name
+        self.content = settings.content
 
     async def scan(self, streams: Iterable[Iterable[bytes]]) -> list[Finding]:
         """Findings in all streams of one message, which can be read again. Raises ScannerFailure."""

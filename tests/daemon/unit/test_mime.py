@@ -24,7 +24,7 @@ def walk(content: bytes, cuts: list[int] | None = None) -> list[bytes]:
     """The decoded content of each part, in order of appearance."""
     parts: list[bytearray] = []
 
-    def open_part():
+    def open_part(_part):
         parts.append(bytearray())
         return parts[-1].extend
 

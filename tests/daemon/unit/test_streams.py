@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a scanner is given of a message."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filterd.content.analysis import Analysis
+from filterd.content.streams import MAIL_LIMIT, streams
+
+ATTACHMENT = bytes(range(256)) * 8
+TEXT = b"A line of text that says nothing at all.\r\n" * 10
+
+
+def message(text: bytes = TEXT, attachment: bytes = ATTACHMENT) -> bytes:
+    encoded = base64.encodebytes(attachment).replace(b"\n", b"\r\n")
+    return (
+        b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n' + text + b"\r\n"
+        b"--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        + encoded
+        + b"--b--\r\n"
+    )
+
+
+def given_to_scanner(mode: str, content: bytes, step: int = 1000) -> list[bytes]:
+    pieces = [content[start : start + step] for start in range(0, len(content), step)]
+    analysis = Analysis()
+    for piece in pieces:
+        analysis.feed(piece)
+    analysis.finish()
+    given = streams(mode, pieces, len(content), analysis.attachments, analysis.old_encodings)
+    return [b"".join(stream) for stream in given]
+
+
+def test_a_small_text_message_is_scanned_once_as_mail():
+    content = b"Subject: hello\r\n\r\n" + TEXT
+    assert given_to_scanner("auto", content) == [content]
+
+
+def test_attachments_are_scanned_by_themselves_too():
+    content = message()
+    assert given_to_scanner("auto", content) == [content, ATTACHMENT]
+
+
+def test_of_a_large_message_the_beginning_is_scanned_as_mail_and_every_part_by_itself():
+    text = TEXT * 200
+    content = message(text)
+    assert given_to_scanner("auto", content) == [content[:MAIL_LIMIT], text, ATTACHMENT]
+
+
+@pytest.mark.parametrize("line", [b"begin 644 tool.exe\r\n", b"=ybegin line=128 size=4 name=a\r\n",
+                                  b"(This file must be converted with BinHex 4.0)\r\n"])  # fmt: skip
+def test_text_in_encodings_of_another_age_makes_a_large_message_be_scanned_whole(line):
+    content = message(TEXT * 200 + line + TEXT)
+    assert given_to_scanner("auto", content) == [content, ATTACHMENT]
+
+
+def test_an_attachment_that_calls_itself_text_is_still_scanned_by_itself():
+    content = message().replace(b"application/octet-stream", b"text/plain")
+    assert given_to_scanner("auto", content) == [content, ATTACHMENT]
+
+
+def test_the_other_modes_give_what_their_names_say():
+    content = message(TEXT * 200)
+    assert given_to_scanner("whole", content) == [content]
+    assert given_to_scanner("parts", content) == [TEXT * 200, ATTACHMENT]
+    assert given_to_scanner("both", content) == [content, TEXT * 200, ATTACHMENT]
+
+
+def test_every_reading_of_a_part_with_two_encodings_is_given():
+    body = base64.encodebytes(ATTACHMENT).replace(b"\n", b"\r\n")
+    content = (
+        b"Content-Type: application/x\r\nContent-Transfer-Encoding: base64\r\n"
+        b"Content-Transfer-Encoding: quoted-printable"
+        b"\r\n\r\n" + body
+    )
+    given = given_to_scanner("parts", content)
+    assert ATTACHMENT in given
+    assert len(given) == 2
+
+
+@given(step=st.integers(1, 5000), mode=st.sampled_from(["auto", "whole", "parts", "both"]))
+def test_the_pieces_in_which_a_message_came_do_not_matter(step, mode):
+    content = message(TEXT * 100)
+    assert given_to_scanner(mode, content, step) == given_to_scanner(mode, content, len(content))
