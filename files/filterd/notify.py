@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import Optional
 
-from .smtp.esmtp import Envelope, Recipient
+from .smtp.esmtp import Envelope, Recipient, decode_xtext
 from .smtp.reply import Reply, printable
 
 Refusal = tuple[Recipient, Reply]
@@ -32,6 +32,12 @@ def failure_report(
     if not envelope.sender or not told:
         return None
     international = any(not text.isascii() for text in [envelope.sender, *(item.address for item, _ in told)])
+    header = _whole_lines(header[:_HEADER_LIMIT])
+    eight_bit = international or not header.isascii()
+    encoding = "Content-Transfer-Encoding: " + ("8bit" if eight_bit else "7bit")
+    # RFC 6533: the types for reports with international addresses.
+    status_type = "message/global-delivery-status" if international else "message/delivery-status"
+    header_type = "message/global-headers" if international else "text/rfc822-headers"
     boundary = f"filter-stack-{message_id}"
     lines = [
         f"From: Mail Delivery System <MAILER-DAEMON@{hostname}>",
@@ -42,10 +48,11 @@ def failure_report(
         "Auto-Submitted: auto-replied",
         "MIME-Version: 1.0",
         f'Content-Type: multipart/report; report-type=delivery-status; boundary="{boundary}"',
-        "Content-Transfer-Encoding: " + ("8bit" if international else "7bit"),
+        encoding,
         "",
         f"--{boundary}",
         "Content-Type: text/plain; charset=" + ("utf-8" if international else "us-ascii"),
+        encoding,
         "",
         f"This is the mail filter at {hostname}.",
         "",
@@ -55,22 +62,26 @@ def failure_report(
     ]
     for recipient, reply in told:
         lines.append(f"<{_safe(recipient.address)}>: {reply.brief(400)}")
-    lines += ["", f"--{boundary}", "Content-Type: message/delivery-status", "", f"Reporting-MTA: dns; {hostname}"]
+    lines += ["", f"--{boundary}", f"Content-Type: {status_type}", encoding, "", f"Reporting-MTA: dns; {hostname}"]
     if "ENVID" in envelope.parameters:
-        lines.append(f"Original-Envelope-Id: {envelope.parameters['ENVID']}")
+        lines.append(f"Original-Envelope-Id: {_safe(decode_xtext(envelope.parameters['ENVID']))}")
     for recipient, reply in told:
         lines.append("")
         if "ORCPT" in recipient.parameters:
-            lines.append(f"Original-Recipient: {_safe(recipient.parameters['ORCPT'])}")
-        lines.append(f"Final-Recipient: rfc822; {_safe(recipient.address)}")
+            kind, _, address = recipient.parameters["ORCPT"].partition(";")
+            lines.append(f"Original-Recipient: {kind}; {_safe(decode_xtext(address))}")
+        kind = "rfc822" if recipient.address.isascii() else "utf-8"
+        lines.append(f"Final-Recipient: {kind}; {_safe(recipient.address)}")
         lines.append("Action: failed")
         lines.append(f"Status: {reply.enhanced or '5.0.0'}")
         lines.append(f"Diagnostic-Code: smtp; {reply.brief(400)}")
-    lines += ["", f"--{boundary}", "Content-Type: text/rfc822-headers", ""]
+    lines += ["", f"--{boundary}", f"Content-Type: {header_type}", encoding, ""]
     text = "\r\n".join(lines) + "\r\n"
     end = f"\r\n--{boundary}--\r\n"
-    content = text.encode("utf-8", "replace") + _whole_lines(header[:_HEADER_LIMIT]) + end.encode("ascii")
-    parameters = {"SMTPUTF8": ""} if international else {}
+    content = text.encode("utf-8", "replace") + header + end.encode("ascii")
+    parameters = {"BODY": "8BITMIME"} if eight_bit else {}
+    if international:
+        parameters["SMTPUTF8"] = ""
     bounce = Envelope("", parameters, [Recipient(envelope.sender, {"NOTIFY": "NEVER"})], {}, False, "")
     return bounce, content
 
@@ -80,9 +91,9 @@ def _safe(address: str) -> str:
 
 
 def _whole_lines(header: bytes) -> bytes:
-    if header.endswith(b"\r\n"):
-        return header
-    return header[: header.rfind(b"\r\n") + 2] if len(header) >= _HEADER_LIMIT else header + b"\r\n"
+    if len(header) >= _HEADER_LIMIT and b"\r\n" in header:
+        header = header[: header.rfind(b"\r\n")]
+    return header + b"\r\n"
 
 
 def describe(refusals: list[Refusal]) -> str:
