@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Quarantine on disk: one file a message, its envelope and findings in the first line, then the message as it came.
 
-The file name is the quarantine id and `.msg`. A file is whole or not there: it is written under another
-name, synchronised, renamed, and the directory is synchronised.
+The file name is the quarantine id and `.msg`. A file is whole or not there: it is written without a name,
+synchronised, named, and the directory is synchronised. A process that is killed leaves nothing behind, but
+for a hidden file where the file system cannot have files without a name.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -21,7 +23,7 @@ from .smtp.esmtp import Envelope, Recipient
 _FORMAT = 1
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9]+\Z")
 _SUFFIX = ".msg"
-_HEADER_LIMIT = 16 * 1024 * 1024
+_MODE = 0o640
 
 
 class QuarantineError(Exception):
@@ -58,30 +60,43 @@ def store(
         "xforward": envelope.xforward,
         "findings": [finding._asdict() for finding in findings],
     }
-    final = os.path.join(directory, quarantine_id + _SUFFIX)
-    partial = os.path.join(directory, f".{quarantine_id}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps(head).encode("ascii") + b"\n")
-            for piece in content:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(partial, final)
-    except BaseException:
-        os.unlink(partial)
-        raise
-    _synchronise(directory)
+        descriptor, partial = _create(directory, place, quarantine_id)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, _MODE)  # whatever the umask is
+                file.write(json.dumps(head).encode("ascii") + b"\n")
+                for piece in content:
+                    file.write(piece)
+                file.flush()
+                os.fsync(descriptor)
+                name = quarantine_id + _SUFFIX
+                if partial:
+                    os.rename(partial, name, src_dir_fd=place, dst_dir_fd=place)
+                else:
+                    # With a directory given it is linkat(2), which follows this link to the file.
+                    os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=place, dst_dir_fd=place)
+        except BaseException:
+            if partial:
+                os.unlink(partial, dir_fd=place)
+            raise
+        os.fsync(place)
+    finally:
+        os.close(place)
     return quarantine_id
 
 
-def _synchronise(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def _create(directory: str, place: int, quarantine_id: str) -> tuple[int, str]:
+    """A new file, and its name when the file system needs one."""
+    flags = os.O_WRONLY | os.O_CLOEXEC
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return os.open(directory, flags | os.O_TMPFILE, _MODE), ""
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
+    partial = f".{quarantine_id}.{os.getpid()}"
+    return os.open(partial, flags | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=place), partial
 
 
 def entries(directory: str) -> Iterator[Entry]:
@@ -101,15 +116,31 @@ def find(directory: str, quarantine_id: str) -> Entry:
     path = os.path.join(directory, quarantine_id + _SUFFIX)
     try:
         with open(path, "rb") as file:
-            line = file.readline(_HEADER_LIMIT)
+            line = file.readline()
             data = json.loads(line)
     except FileNotFoundError:
         raise QuarantineError(f"{quarantine_id}: not in {directory}") from None
-    except (OSError, ValueError) as error:
-        raise QuarantineError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(data, dict) or data.get("format") != _FORMAT:
+    except OSError as error:
+        raise QuarantineError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        data = None
+    if not _is_ours(data):
         raise QuarantineError(f"{path}: is not a quarantined message of format {_FORMAT}")
     return Entry(quarantine_id, data, path, len(line))
+
+
+def _is_ours(data: Any) -> bool:
+    return (
+        isinstance(data, dict)
+        and data.get("format") == _FORMAT
+        and isinstance(data.get("time"), int)
+        and isinstance(data.get("sender"), str)
+        and isinstance(data.get("parameters"), dict)
+        and isinstance(data.get("recipients"), list)
+        and all(isinstance(item, dict) and {"address", "parameters"} <= set(item) for item in data["recipients"])
+        and isinstance(data.get("findings"), list)
+        and all(isinstance(item, dict) and "name" in item for item in data["findings"])
+    )
 
 
 def content(entry: Entry) -> Iterator[bytes]:

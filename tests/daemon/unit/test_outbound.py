@@ -49,7 +49,8 @@ class TestCommands:
     def test_all_at_once_with_pipelining(self):
         one = delivery(xforward={"NAME": "x"})
         assert one.take_commands() == (
-            b"XFORWARD NAME=x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<0@example.com>\r\nRCPT TO:<1@example.com>\r\nDATA\r\n"
+            b"XFORWARD NAME=x\r\nMAIL FROM:<a@example.com>\r\n"
+            b"RCPT TO:<0@example.com>\r\nRCPT TO:<1@example.com>\r\nDATA\r\n"
         )
 
     def test_one_by_one_without(self):
