@@ -4,8 +4,10 @@
 
 The service process keeps the count; a worker asks for a place over its channel and gives it back. When a
 worker dies, its channel closes and its places are free at once. A message that is still being received has
-asked for a place only because it is too large for memory: such messages never take the last place, so a slow
-client cannot keep everybody else waiting.
+asked for a place only because it is too large for memory. Such messages never take the last place but where n is 1,
+and while others wait they have to keep a pace: a slow client cannot keep everybody else waiting.
+
+On the channel every message is one byte. Bytes that find the channel full are kept and sent together.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
+from typing import Callable
 
 ASK = b"A"  #: a place for a complete message
 ASK_RECEIVING = b"L"  #: a place for a large message that is still being received
@@ -24,6 +27,9 @@ COMPLETE = b"C"  #: the large message is complete: its place counts as any other
 CANCEL = b"X"  #: the last request is not needed any more
 CANCEL_RECEIVING = b"Y"
 ALIVE = b"H"  #: the worker's loop turns
+HURRY = b"P"  #: others wait for the places of messages that this worker is still receiving
+#: Most messages that are read from a channel at a time.
+BATCH = 4096
 
 
 class Book:
@@ -44,6 +50,10 @@ class Book:
     def waiting(self) -> int:
         """Requests that wait."""
         return len(self._waiting)
+
+    def keeps_waiting(self, client: object) -> bool:
+        """Whether others wait while this worker has places for messages that it is still receiving."""
+        return bool(self._waiting) and self._receiving.get(client, 0) > 0
 
     def take(self, client: object, message: bytes) -> list[tuple[object, bytes]]:
         """One message from a worker; the answers to send."""
@@ -101,7 +111,11 @@ class Admission:
         self._channel = channel
         self._loop = loop
         self._waiting: dict[bytes, deque[asyncio.Future[None]]] = {GRANT: deque(), GRANT_RECEIVING: deque()}
+        self._unsent = b""
+        self._full = False  # the channel takes no more now
         self.orphaned: asyncio.Future[None] = loop.create_future()
+        #: Called when others wait for the places of messages that are still being received.
+        self.on_hurry: Callable[[], None] = lambda: None
         channel.setblocking(False)
         loop.add_reader(channel.fileno(), self._readable)
 
@@ -124,22 +138,43 @@ class Admission:
 
     def send(self, message: bytes) -> None:
         """One message to the service."""
+        self._unsent += message
+        if not self._full:
+            self._flush()
+
+    def _flush(self) -> None:
         try:
-            self._channel.send(message)
+            while self._unsent:
+                self._unsent = self._unsent[self._channel.send(self._unsent[:BATCH]) :]
+        except BlockingIOError:
+            if not self._full:
+                self._full = True
+                self._loop.add_writer(self._channel.fileno(), self._flush)
+            return
         except OSError:
-            # Not delivered means that the service is gone or stuck for a thousand messages: this worker must end,
-            # its clients will try again.
+            # The service is gone: this worker must end, its clients will try again.
+            self._unsent = b""
             self._orphan()
+            return
+        if self._full:
+            self._full = False
+            self._loop.remove_writer(self._channel.fileno())
 
     def _readable(self) -> None:
         try:
-            message = self._channel.recv(16)
+            messages = self._channel.recv(BATCH)
         except BlockingIOError:
             return
         except OSError:
-            message = b""
-        if not message:
+            messages = b""
+        if not messages:
             self._orphan()
+        for number in messages:
+            self._message(bytes((number,)))
+
+    def _message(self, message: bytes) -> None:
+        if message == HURRY:
+            self.on_hurry()
             return
         waiting = self._waiting.get(message)
         if waiting is None:
@@ -153,6 +188,7 @@ class Admission:
 
     def _orphan(self) -> None:
         self._loop.remove_reader(self._channel.fileno())
+        self._loop.remove_writer(self._channel.fileno())
         if not self.orphaned.done():
             self.orphaned.set_result(None)
 

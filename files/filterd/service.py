@@ -8,7 +8,6 @@ one generation by the next, keeping the old configuration when the new one is wr
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import signal
@@ -18,7 +17,7 @@ import traceback
 from typing import NoReturn, Optional
 
 from . import __version__, config, log, scratch, systemd, worker
-from .admission import ALIVE, Book
+from .admission import ALIVE, BATCH, HURRY, Book
 
 _BACKLOG = 1024
 #: A worker that ended sooner than this after its start is replaced only after the pause.
@@ -29,6 +28,7 @@ _STALL_LIMIT = 60.0
 #: Seconds beyond drain_timeout after which workers are killed.
 _KILL_MARGIN = 5.0
 _TICK = 0.5
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class StartError(Exception):
@@ -47,6 +47,8 @@ class _Child:
         self.ready = False
         self.stopping = False
         self.kill_at = 0.0
+        self.unsent = b""
+        self.full = False  # the channel takes no more now
 
 
 class Service:
@@ -71,7 +73,7 @@ class Service:
         """Serve. Returns the exit status. Raises StartError."""
         _prepare(self._config)
         self._open_listeners()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        for number in _SIGNALS:
             signal.signal(number, self._on_signal)
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
@@ -88,11 +90,11 @@ class Service:
         watchdog = systemd.watchdog_interval()
         next_watchdog = 0.0
         while not (self._stopping and not self._children):
-            for key, _ in self._selector.select(min(_TICK, watchdog or _TICK)):
+            for key, events in self._selector.select(min(_TICK, watchdog or _TICK)):
                 if key.data is None:
                     self._drain_wakeups()
                 else:
-                    self._channel_readable(key.data)
+                    self._channel_ready(key.data, events)
             self._handle_signals()
             self._look_after_children()
             if watchdog and time.monotonic() >= next_watchdog:
@@ -116,15 +118,27 @@ class Service:
         if self._stopping or time.monotonic() < self._start_again_at:
             return
         current = sum(1 for child in self._children.values() if child.generation == self._generation)
-        for _ in range(current, self._config.workers):
-            self._start_child()
+        try:
+            for _ in range(current, self._config.workers):
+                self._start_child()
+        except OSError as error:
+            log.error(f"no worker can be started now: {error.strerror}")
+            self._start_again_at = time.monotonic() + _PAUSE
 
     def _start_child(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
-        if pid == 0:
-            self._be_child(ours, theirs)
-        theirs.close()
+        # A signal that reaches the child before it has its own handlers must not be taken by ours, and lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._be_child(ours, theirs)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            theirs.close()
         ours.setblocking(False)
         child = _Child(pid, ours, self._generation)
         self._children[pid] = child
@@ -134,8 +148,9 @@ class Service:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             # Only the service may hold the other ends: a worker sees by the end of its channel that it is alone.
             ours.close()
             for child in self._children.values():
@@ -149,24 +164,37 @@ class Service:
         finally:
             os._exit(status)
 
-    def _channel_readable(self, child: _Child) -> None:
-        for _ in range(100):
-            try:
-                message = child.channel.recv(16)
-            except BlockingIOError:
-                return
-            except OSError:
-                message = b""
-            if not message:
-                self._selector.unregister(child.channel)
-                child.channel.close()
-                self._send(self._book.forget(child))
-                return
-            child.last_beat = time.monotonic()
-            if message == ALIVE:
-                self._alive(child)
-            else:
+    def _channel_ready(self, child: _Child, events: int) -> None:
+        if events & selectors.EVENT_WRITE:
+            self._flush(child)
+        if not events & selectors.EVENT_READ:
+            return
+        try:
+            messages = child.channel.recv(BATCH)
+        except BlockingIOError:
+            return
+        except OSError:
+            messages = b""
+        if not messages:
+            self._forget(child)
+            return
+        child.last_beat = time.monotonic()
+        for number in messages:
+            message = bytes((number,))
+            if message != ALIVE:
                 self._send(self._book.take(child, message))
+                continue
+            self._alive(child)
+            if self._book.keeps_waiting(child):
+                self._send([(child, HURRY)])
+
+    def _forget(self, child: _Child) -> None:
+        """The channel of a worker is closed: its places are free."""
+        if child.channel.fileno() >= 0:
+            self._selector.unregister(child.channel)
+            child.channel.close()
+            child.unsent, child.full = b"", False
+            self._send(self._book.forget(child))
 
     def _alive(self, child: _Child) -> None:
         if child.ready:
@@ -181,21 +209,32 @@ class Service:
         systemd.notify("READY=1", f"STATUS=n={self._config.instances}, configuration {self._config.fingerprint}")
         self._retire(keep=self._generation)
 
-    @staticmethod
-    def _send(answers: list[tuple[object, bytes]]) -> None:
+    def _send(self, answers: list[tuple[object, bytes]]) -> None:
         for child, answer in answers:
             assert isinstance(child, _Child)
-            # One that cannot be reached will be found dead, and its places will be free.
-            with contextlib.suppress(OSError):
-                child.channel.send(answer)
+            child.unsent += answer
+            self._flush(child)
+
+    def _flush(self, child: _Child) -> None:
+        full = False
+        try:
+            while child.unsent and child.channel.fileno() >= 0:
+                child.unsent = child.unsent[child.channel.send(child.unsent[:BATCH]) :]
+        except BlockingIOError:
+            full = True  # a worker that is busy gets the rest when it reads again
+        except OSError:
+            child.unsent = b""  # it will be found dead, and its places will be free
+        if full is not child.full:
+            child.full = full
+            self._selector.modify(child.channel, selectors.EVENT_READ | (selectors.EVENT_WRITE if full else 0), child)
 
     def _retire(self, keep: Optional[int]) -> None:
-        """Tell the workers of other generations to finish what they have."""
+        """Tell the workers of other generations to finish what they have: patiently when there are others."""
         for child in self._children.values():
             if child.generation != keep and not child.stopping:
                 child.stopping = True
                 child.kill_at = time.monotonic() + self._config.drain_timeout + _KILL_MARGIN
-                os.kill(child.pid, signal.SIGTERM)
+                os.kill(child.pid, signal.SIGTERM if self._stopping else worker.RETIRE)
 
     def _look_after_children(self) -> None:
         now = time.monotonic()
@@ -221,10 +260,7 @@ class Service:
             child = self._children.pop(pid, None)
             if child is None:
                 continue
-            if child.channel.fileno() >= 0:
-                self._selector.unregister(child.channel)
-                child.channel.close()
-                self._send(self._book.forget(child))
+            self._forget(child)
             if not child.stopping and not self._stopping:
                 log.error(f"worker {pid} ended ({_how(status)}) and is replaced")
                 if time.monotonic() - child.started < _SHORT_LIFE:
@@ -263,6 +299,8 @@ class Service:
         systemd.notify("STOPPING=1")
         for listener in self._listeners:
             listener.close()
+        for child in self._children.values():
+            child.stopping = False  # also to those that were retiring
         self._retire(keep=None)
 
     def _reload(self) -> None:

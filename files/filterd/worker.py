@@ -21,6 +21,8 @@ from .scan.clamd import Clamd
 
 #: Seconds between looks at what has been silent for too long; also the beat that tells the service of a live loop.
 SWEEP_INTERVAL = 1.0
+#: From the service: others have taken over. SIGTERM says that nobody does, and clients wait for the next start.
+RETIRE = signal.SIGUSR1
 #: Descriptors that are not for clients: log, channel, loop, listening sockets and a margin.
 _OWN_DESCRIPTORS = 32
 #: Descriptors that one message may need beyond its client: scratch, scanner, reinjection, quarantine.
@@ -65,6 +67,11 @@ class _Acceptor:
             self._active = False
             self._loop.remove_reader(self._listener.fileno())
 
+    def close(self) -> None:
+        """Take no more. The socket itself lives on where others have it: systemd, the service, other workers."""
+        self.stop()
+        self._listener.close()
+
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
@@ -103,16 +110,23 @@ async def _serve(
     config: Config, listeners: list[socket.socket], channel: socket.socket, loop: asyncio.AbstractEventLoop
 ) -> None:
     stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # from a terminal it reaches the service too, which decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     admission = Admission(channel, loop)
-    admission.orphaned.add_done_callback(lambda _: stop.set())
     reinjector = Reinjector(config, loop)
     scanners = [Clamd(settings, loop) for settings in config.scanners]
     pipeline = Pipeline(config, list(scanners), reinjector, loop)
     limit = connection_limit(config, _descriptors())
     worker = Worker(config, pipeline, reinjector, admission, loop, limit)
+    admission.on_hurry = worker.hurry
+
+    def stop_soon(*_: object) -> None:
+        worker.lose_patience()
+        stop.set()
+
+    loop.add_signal_handler(RETIRE, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, stop_soon)
+    admission.orphaned.add_done_callback(stop_soon)
     # What has been loaded stays; the collector need not look at it again, nor copy pages that all workers share.
     gc.freeze()
     gc.set_threshold(10000, 20, 50)
@@ -121,7 +135,7 @@ async def _serve(
     beat = loop.create_task(_sweep(worker, reinjector, scanners, admission))
     await stop.wait()
     for acceptor in acceptors:
-        acceptor.stop()
+        acceptor.close()
     worker.stop()
     end = loop.time() + config.drain_timeout
     while not worker.idle and loop.time() < end:  # noqa: ASYNC110  (two conditions, looked at a few times)

@@ -129,6 +129,8 @@ class _Session(asyncio.Protocol):
         self._outstanding.add(self._number)
         pending: list[bytes] = [b"zINSTREAM\0"]
         for chunk in stream:
+            if not chunk:
+                continue  # to clamd a length of 0 is the end
             pending += (struct.pack("!I", len(chunk)), chunk)
             if len(chunk) >= 32768 or len(pending) > 64:
                 self.transport.writelines(pending)
@@ -138,9 +140,15 @@ class _Session(asyncio.Protocol):
                 else:
                     await asyncio.sleep(0)  # other messages have their turn, however fast clamd reads
                 if self._number not in self._outstanding or self.lost is not None:
-                    return  # clamd has told what it thinks before the end (its size limit)
+                    self._answered_early()
+                    return
         pending.append(b"\0\0\0\0")
         self.transport.writelines(pending)
+
+    def _answered_early(self) -> None:
+        """Before the end clamd can only have an error to tell (its size limit): no verdict is about half a stream."""
+        if self._number not in self._outstanding and not self._replies[-1].endswith("ERROR"):
+            self._replies[-1] += ", before it had the whole message"
 
     async def _outstanding_at_most(self, count: int) -> None:
         while len(self._outstanding) > count and self.lost is None:
@@ -166,11 +174,14 @@ class Clamd:
     async def scan(self, streams: Iterable[Iterable[bytes]]) -> list[Finding]:
         """Findings in all streams of one message, which can be read again. Raises ScannerFailure."""
         current: list[_Session] = []
-        timer = self._loop.call_later(self._settings.timeout, self._give_up, current)
+        end = self._loop.time() + self._settings.timeout
+        timer = self._loop.call_at(end, self._give_up, current)
         try:
             while True:
                 session = await self._session()
                 current[:] = [session]
+                if self._loop.time() >= end:
+                    self._give_up(current)
                 try:
                     replies = await session.scan(streams)
                 except ConnectionError:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The deadline rule: 451 in time and nothing reinjected, and nothing for a client that is gone; else mail duplicates."""
+"""The deadline rule: 451 in time and nothing reinjected, also for a client that is gone; else mail duplicates."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import time
 
 import pytest
 from harness.behaviour import late, stall, wait_until
-from harness.client import CLEAN, Client, lmtp, smtp, stuff
 from harness.clamd import EICAR
+from harness.client import CLEAN, Client, lmtp, smtp, stuff
 
 INFECTED = b"Subject: x\r\n\r\n" + EICAR + b"\r\n"
 
@@ -108,7 +108,7 @@ def test_a_client_that_goes_while_its_message_is_scanned(start_daemon, downstrea
     clamd.on("verdict", stall())
     client = Client(daemon.address)
     begin(client)
-    wait_until(lambda: clamd.scanning == 1, "the scan")
+    wait_until(lambda: len(clamd.scanned) == 1, "the scan")
     # when the client goes away, then the message is given up: the client will send it again
     getattr(client, end)()
     daemon.wait_for_log("given up: the client closed")

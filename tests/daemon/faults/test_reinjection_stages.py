@@ -40,7 +40,9 @@ FAILURES: dict[str, Action] = {
 #: More than the kernel would take at once.
 LARGE = CLEAN + (b"y" * 70 + b"\r\n") * 40000
 #: What the server says while it takes the content; there it owes no reply.
-CONTENT_FAILURES = {name: FAILURES[name] for name in ("421", "close", "reset", "stall", "garbage", "flood-of-continuation")}
+CONTENT_FAILURES = {
+    name: FAILURES[name] for name in ("421", "close", "reset", "stall", "garbage", "flood-of-continuation")
+}
 
 
 class Pair:

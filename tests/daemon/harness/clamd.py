@@ -208,7 +208,7 @@ class _Session:
             action = self._server.action("verdict")
             if action is None:
                 self._answer("stream: " + usual)
-            elif action.then == "stall":
+            elif action.then == "stall" and not action.say:
                 self._wait()
                 self._answer("stream: " + usual)
             else:
