@@ -12,7 +12,7 @@ from .fields import received_count
 from .mime import Consumer, Part, Walker
 
 #: How files are written into text without MIME: uuencode, yEnc, BinHex. Only a scanner's mail parser decodes them.
-_OLD_ENCODINGS = re.compile(rb"^begin(?:-base64)? [0-7]{3,4} |^=ybegin |must be converted with BinHex", re.MULTILINE)
+_UUENCODE = re.compile(rb"(?:\A|\n)begin(?:-base64)? [0-7]{3,4} ")
 
 
 class Analysis:
@@ -45,8 +45,7 @@ class Analysis:
         def consume(data: bytes) -> None:
             search.feed(data)
             self._found_in_part = self._found_in_part or search.found
-            if not self.old_encodings and _OLD_ENCODINGS.search(data):
-                self.old_encodings = True
+            self.old_encodings = self.old_encodings or _has_old_encoding(data)
 
         return consume
 
@@ -59,3 +58,10 @@ class Analysis:
     def received_count(self) -> int:
         """How many Received fields the message has."""
         return received_count(self._walker.header)
+
+
+def _has_old_encoding(data: bytes) -> bool:
+    # Plain searches first: this looks at every byte of every message.
+    if (b"\nbegin" in data or data.startswith(b"begin")) and _UUENCODE.search(data):
+        return True
+    return b"=ybegin " in data or b"converted with BinHex" in data
