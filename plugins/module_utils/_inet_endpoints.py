@@ -96,27 +96,28 @@ def restart_reason(
 def check_addresses(
     before: Sequence[Service],
     after: Sequence[Service],
-    families: Collection[int],
+    families: Callable[[], Collection[int]],
     what: str,
     port_of: PortOf = port_number,
 ) -> None:
     """Raise ValueError when a new inet service has an address that is none of this host's.
 
-    It would end master(8) at the reload, and mail with it. `families` are the address families that Postfix uses.
+    It would end master(8) at the reload, and mail with it. `families` tells the address families that Postfix
+    uses; it is asked only when there is something to try.
     """
     old = _endpoints(before, port_of)
     for place, service in _endpoints(after, port_of).items():
         if place in old or not place.host:
             continue
-        for family, address in _addresses(place.host, families, f"{what}, line {service.line}: {service.key}"):
+        for family, address in _addresses(place.host, families(), f"{what}, line {service.line}: {service.key}"):
             try:
                 # Port 0 is any free one: only the address is tried.
                 with socket.socket(family, socket.SOCK_STREAM) as trial:
                     trial.bind((address, 0))
             except OSError as error:
                 raise ValueError(
-                    f"{what}, line {service.line}: {service.key}: {address} cannot be listened on ({error.strerror}), and "
-                    "master(8) would end when it tries; it takes an address of this host"
+                    f"{what}, line {service.line}: {service.key}: {address} cannot be listened on ({error.strerror}), "
+                    "and master(8) would end when it tries; it takes an address of this host"
                 ) from None
 
 

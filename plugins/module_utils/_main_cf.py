@@ -70,13 +70,13 @@ def check_value(name: str, value: object) -> str:
         return str(value)
     if not isinstance(value, str):
         raise ValueError(
-            f"settings: {name}: {shown(repr(value))} is wrong, it takes a string or a whole number ('' sets an empty "
+            f"settings: {name}: {repr(value)[:80]} is wrong, it takes a string or a whole number ('' sets an empty "
             "value)"
         )
     value = value.strip(SPACE)
     if _CONTROL.search(value):
         raise ValueError(
-            f"settings: {name}: {shown(repr(value))} holds a line break or control character, it takes one line of text"
+            f"settings: {name}: {shown(value)} holds a line break or control character, it takes one line of text"
         )
     return value
 

@@ -11,7 +11,6 @@ import socket
 import tempfile
 from typing import Any, NamedTuple
 
-
 _LINE_NUMBER = re.compile(r", line [0-9]+(?:-[0-9]+)?")
 
 
@@ -117,6 +116,9 @@ def _read(module: Any, postconf: str, path: str, kind: str, content: bytes) -> t
             worst = worst or code
             said = err.replace(directory, os.path.dirname(path)).splitlines()
             words += [line for line in said if line.strip() and line not in words]
+            if code != 0:
+                # It says the same again in the other mode, after the second that Postfix waits when it gives up.
+                break
         return worst, words
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -184,7 +184,8 @@ def run(module: AnsibleModule) -> dict[str, object]:
     recording = given["restore_file"] is not None
 
     if given["state"] == "present":
-        wanted = _main_cf.wanted_settings(given["settings"])
+        # Ansible takes an option that is null for one that is given.
+        wanted = _main_cf.wanted_settings(given["settings"] or {})
         edit = _postfix_edit.merge(file.text, _main_cf.parse, wanted, restore.record, recording)
     else:
         unwanted = _main_cf.unwanted_settings(given["settings"] or {}, given["names"] or [])

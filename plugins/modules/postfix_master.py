@@ -182,6 +182,7 @@ backup_file:
   sample: /etc/postfix/master.cf.4711.2026-08-01@12:00:00~
 """
 
+import functools
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -242,7 +243,7 @@ def run(module: AnsibleModule) -> dict[str, object]:
             module.warn(f"{given['path']}: {step.key} is left as it is: {why}")
     if changed_file and given["validate"]:
         if postconf is not None:
-            families = _postconf.families(module, postconf, os.path.dirname(given["path"]))
+            families = functools.partial(_postconf.families, module, postconf, os.path.dirname(given["path"]))
             _inet_endpoints.check_addresses(before, after, families, given["path"])
         result["validated"] = _postconf.validate(module, given["path"], "master.cf", file.content, encode(edit.text))
     if not module.check_mode:
@@ -261,6 +262,11 @@ def _edit(given: dict, text: str, record: _postfix_edit.Record) -> _postfix_edit
         if recording:
             return _postfix_edit.retract(text, parse, [one.key for one in keys], record)
         return _postfix_edit.remove(text, parse, [one._replace(value=None) for one in keys])
+    # Ansible takes an option that is null for one that is given.
+    if given["fragment"] is None:
+        raise ValueError("fragment: None is wrong, it takes services in master.cf syntax")
+    if given["purge"] and not recording:
+        raise ValueError("purge: true takes a restore_file, which says what to take out")
     wanted = wanted_services(given["fragment"])
     names = {one.key for one in wanted}
     stale = [key for key in record if key not in names] if given["purge"] else []

@@ -9,13 +9,14 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from . import module_runner
 
 HERE = Path(__file__).parent
 DATA = HERE / "data"
@@ -58,6 +59,8 @@ def etc_postfix(postfix: Path, tmp_path: Path) -> Path:
     directory.mkdir()
     shutil.copyfile(postfix / "master.cf.dist", directory / "master.cf")
     shutil.copyfile(postfix / "main.cf.debian", directory / "main.cf")
+    # Postfix waits until a new main.cf is two seconds old.
+    os.utime(directory / "main.cf", (0, 0))
     return directory
 
 
@@ -81,7 +84,7 @@ RunModule = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def run_module(tmp_path: Path) -> Iterator[RunModule]:
+def run_module(tmp_path: Path) -> RunModule:
     """Runs a module in a process of its own: run_module(name, check=..., fails=..., **options)."""
     temporary = tmp_path / "ansible"
     temporary.mkdir()
@@ -94,18 +97,11 @@ def run_module(tmp_path: Path) -> Iterator[RunModule]:
             "_ansible_tmpdir": str(temporary),
             "_ansible_remote_tmp": str(temporary),
         }
-        done = subprocess.run(
-            [sys.executable, str(HERE / "module_runner.py"), name],
-            input=json.dumps(arguments),
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
-        assert done.stdout.startswith("{"), done.stdout + done.stderr
-        result: dict[str, Any] = json.loads(done.stdout)
+        words = module_runner.run_in_child(name, arguments)
+        assert words.strip().startswith("{"), words
+        result: dict[str, Any] = json.loads(words)
         assert bool(result.get("failed")) is fails, result.get("msg", result)
         assert os.listdir(temporary) == [], "temporary files are left over"
         return result
 
-    yield run
+    return run

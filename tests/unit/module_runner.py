@@ -2,25 +2,52 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs one module of the collection as Ansible would: a process of its own, arguments and result as JSON.
 
-Usage: module_runner.py MODULE, with the arguments as a JSON object on standard input.
+The process is a fork, which has Ansible's libraries loaded already: that takes a tenth of the time.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
+import tempfile
+import traceback
+from typing import Any
 
 from ansible.module_utils import basic
 
-
-def main() -> None:
-    arguments = {"ANSIBLE_MODULE_ARGS": json.load(sys.stdin)}
-    basic._ANSIBLE_ARGS = json.dumps(arguments).encode()
-    # ansible-core 2.19 and newer want to be told how the arguments are encoded.
-    basic._ANSIBLE_PROFILE = "legacy"
-    importlib.import_module(f"ansible_collections.mailops.filter_stack.plugins.modules.{sys.argv[1]}").main()
+MODULES = "ansible_collections.mailops.filter_stack.plugins.modules"
 
 
-if __name__ == "__main__":
-    main()
+def run_in_child(name: str, arguments: dict[str, Any]) -> str:
+    """What the module wrote to standard output, and what Python said if it crashed."""
+    module = importlib.import_module(f"{MODULES}.{name}")
+    with tempfile.TemporaryFile() as output:
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+            _run(module, arguments)
+        os.waitpid(child, 0)
+        output.seek(0)
+        return output.read().decode()
+
+
+def _run(module: Any, arguments: dict[str, Any]) -> None:
+    """Never returns: what follows in the test is for the parent alone."""
+    status = 1
+    try:
+        sys.stdout = os.fdopen(1, "w")
+        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
+        # ansible-core 2.19 and newer want to be told how the arguments are encoded.
+        basic._ANSIBLE_PROFILE = "legacy"
+        module.main()
+    except SystemExit as end:
+        status = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc(file=sys.stdout)
+    finally:
+        sys.stdout.flush()
+        os._exit(status)

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from hypothesis import strategies as st
 
 _names = st.sampled_from(["smtp", "scan", "relay", "127.0.0.1:10025", "[::1]:10025", "submission", "my-filter", "x_1"])
@@ -29,6 +32,15 @@ _arguments = st.sampled_from(
 _between = st.sampled_from(
     ["", "\n", "# a comment\n", "#\n#x inet n - n - - smtpd\n", "  # indented\n", " \t\n\n", "# -o a=b\n\n"]
 )
+
+
+def refusal(function: Callable[..., Any], *arguments: Any, otherwise: str) -> str:
+    """What a function says when it refuses its arguments with a ValueError; any other exception is a failure."""
+    try:
+        function(*arguments)
+    except ValueError as error:
+        return str(error)
+    return otherwise
 
 
 @st.composite

@@ -15,7 +15,7 @@ from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .strategies import master_cf_texts
+from .strategies import master_cf_texts, refusal
 
 FIELD_FILES = Path(__file__).parents[2] / "data" / "master.cf"
 SCAN = "scan unix - - n - 4 lmtp"
@@ -130,13 +130,14 @@ def test_a_service_that_is_there_twice_is_refused_with_both_lines() -> None:
 
 @pytest.mark.parametrize("option", ["-o", "-o a", "-o =b", "-o a-b=c", "-o a = b", "-v -o { a b = c }"])
 def test_an_option_without_name_and_value_is_refused_in_a_fragment(option: str) -> None:
-    with pytest.raises(ValueError, match="fragment, line 2: scan/unix: -o .* is wrong, it takes name=value"):
+    with pytest.raises(ValueError, match=r"fragment, line 2: scan/unix: -o .* is wrong, it takes name=value"):
         fragment.wanted_services(f"# to the filter\n{SCAN} {option}\n")
 
 
 def test_a_fragment_keeps_the_comment_directly_above_an_entry_and_its_lines() -> None:
     first, second = fragment.wanted_services(
-        f"# A header\n\n# To the\n  # filter\n{SCAN}\n# inside\n  -o a=b\n# below, so above the next\n25 inet n - n - - smtpd"
+        f"# A header\n\n# To the\n  # filter\n{SCAN}\n# inside\n  -o a=b\n"
+        "# below, so above the next\n25 inet n - n - - smtpd"
     )
     assert first.comment == "# To the\n  # filter\n"
     assert first.text == f"{SCAN}\n# inside\n  -o a=b\n"
@@ -175,14 +176,8 @@ def test_entries_and_what_is_between_them_make_up_the_text(text: str) -> None:
 
 @given(st.text(alphabet=st.sampled_from("abc -o={}\n\t#/:yn0?\r\0\x0b\x0c\x85é\udc80"), max_size=80))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        master_cf.parse_unique(text)
-    except ValueError as error:
-        assert str(error).startswith("master.cf")
-    try:
-        fragment.wanted_services(text)
-    except ValueError as error:
-        assert str(error).startswith("fragment")
+    assert refusal(master_cf.parse_unique, text, otherwise="master.cf").startswith("master.cf")
+    assert refusal(fragment.wanted_services, text, otherwise="fragment").startswith("fragment")
 
 
 @given(st.binary(max_size=100))
