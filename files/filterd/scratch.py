@@ -59,7 +59,8 @@ class Spool:
         self._memory = memory
         self._budget = budget
         self._head: list[bytes] = []
-        self._head_size = 0
+        self._tail: list[bytes] = []  # what is left when the budget is used up
+        self._memory_size = 0
         self._file: Optional[BinaryIO] = None
         self._file_size = 0
         self.size = 0
@@ -78,12 +79,15 @@ class Spool:
         """Whether `more` bytes would have to go to scratch, for which the message must have been admitted."""
         if self._file is not None:
             return True
-        return self._head_size + more > self._head_limit or self._memory.used + more > self._memory.limit
+        return self._memory_size + more > self._head_limit or self._memory.used + more > self._memory.limit
 
     def append_to_memory(self, data: bytes) -> None:
         """Keep the next piece of content in memory."""
-        self._head.append(data)
-        self._head_size += len(data)
+        self._in_memory(self._head, data)
+
+    def _in_memory(self, place: list[bytes], data: bytes) -> None:
+        place.append(data)
+        self._memory_size += len(data)
         self._memory.used += len(data)
         self.size += len(data)
 
@@ -93,14 +97,14 @@ class Spool:
             self.append_to_memory(data)
             return
         try:
+            if self._tail:
+                raise BudgetExceeded
             self._budget.take(len(data))
         except BudgetExceeded:
             # Only with f below 1/7: the content alone is larger than its share of scratch. The guarantee for
-            # scratch holds, and at most limit/8 bytes stay in memory instead.
-            if self._file is None:
-                self.append_to_memory(data)
-                return
-            raise ScratchFull("the message is larger than its share of the scratch directory") from None
+            # scratch holds, and about an eighth of the message stays in memory instead.
+            self._in_memory(self._tail, data)
+            return
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115
@@ -126,6 +130,7 @@ class Spool:
                 raise ScratchFull(f"{self._directory}: a spooled message became shorter")
             offset += len(piece)
             yield piece
+        yield from self._tail
 
     def head(self, limit: int) -> bytes:
         """The first `limit` bytes at most."""
@@ -140,9 +145,10 @@ class Spool:
 
     def close(self) -> None:
         """Give everything back."""
-        self._memory.used -= self._head_size
+        self._memory.used -= self._memory_size
         self._head.clear()
-        self._head_size = 0
+        self._tail.clear()
+        self._memory_size = 0
         self.size = self._file_size = 0
         if self._file is not None:
             self._file.close()
