@@ -251,6 +251,7 @@ import time
 import uuid
 from datetime import datetime, timezone
 from email.utils import format_datetime
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.filter_stack.plugins.module_utils import (
@@ -305,7 +306,12 @@ class _Clock:
         self.times[what] = round(time.monotonic() - self.started, 3)
 
 
-def _talk(client: _smtp_client.Client, given: dict, probe: object, result: dict[str, object]) -> _smtp_client.Reply:
+def _talk(
+    client: _smtp_client.Client,
+    given: dict[str, Any],
+    probe: _probe_message.Probe | None,
+    result: dict[str, object],
+) -> _smtp_client.Reply:
     """The dialogue; the reply that decided."""
     result["dialogue"] = client.dialogue
     try:
@@ -322,17 +328,17 @@ def _talk(client: _smtp_client.Client, given: dict, probe: object, result: dict[
     return reply
 
 
-def _judge_greeting(given: dict, reply: _smtp_client.Reply) -> None:
+def _judge_greeting(given: dict[str, Any], reply: _smtp_client.Reply) -> None:
     wanted = given["expect"] if given["expect"] in ("rejected", "deferred") else "accepted"
     if _probe_run.word_for(reply) != wanted:
         raise ValueError(f"expect: {given['expect']}, but {given['entry']} replied {reply}")
 
 
 def _judge_message(
-    given: dict,
+    given: dict[str, Any],
     probe: _probe_message.Probe,
     reply: _smtp_client.Reply,
-    source: object,
+    source: _log_source.LogSource | None,
     clock: _Clock,
     result: dict[str, object],
 ) -> None:

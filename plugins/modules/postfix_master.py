@@ -184,6 +184,7 @@ backup_file:
 
 import functools
 import os
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.filter_stack.plugins.module_utils import (
@@ -253,7 +254,7 @@ def run(module: AnsibleModule) -> dict[str, object]:
     return result
 
 
-def _edit(given: dict, text: str, record: _postfix_edit.Record) -> _postfix_edit.Edit:
+def _edit(given: dict[str, Any], text: str, record: _postfix_edit.Record) -> _postfix_edit.Edit:
     """What the options ask for, applied to the text of master.cf."""
     recording = given["restore_file"] is not None
     parse = _master_cf.parse
