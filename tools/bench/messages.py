@@ -86,3 +86,15 @@ def write(directory: Path) -> dict[str, Path]:
         paths[name] = directory / (name.replace(" ", "") + ".eml")
         paths[name].write_bytes(content)
     return paths
+
+
+def write_large(directory: Path) -> Path:
+    """One of 25 MB, with an attachment that does not compress."""
+    path = directory / "large.eml"
+    if not path.exists():
+        message = _message("A large one")
+        message.set_content("See the attachment.\n")
+        noise = random.Random(25).randbytes(18_000_000)
+        message.add_attachment(noise, maintype="application", subtype="octet-stream", filename="noise.bin")
+        path.write_bytes(message.as_bytes(policy=default))
+    return path

@@ -43,6 +43,7 @@ def summarise(raw: Figures) -> Figures:
         name: {key: statistics.median(one[name][key] for one in rounds) for key in ("p50_ms", "p99_ms", "pss_kib")}
         for name in (OURS, *PEERS)
     }
+    summary["beside"] = {key: statistics.median(one[key] for one in raw["beside"]) for key in raw["beside"][0]}
     postfix = raw["postfix"]
     summary["postfix"] = {name: statistics.median(one[name] for one in postfix) for name in postfix[0]}
     summary["postfix_share"] = {
@@ -100,7 +101,11 @@ def table(summary: Figures) -> str:
     ]
     for name, row in summary["process"].items():
         lines.append(f"| {name} | {row['p50_ms']:.1f} | {row['p99_ms']:.1f} | {row['pss_kib'] / 1024:.1f} |")
+    beside = summary["beside"]
     lines += [
+        "",
+        f"p99 of 4 KiB messages while messages of 25 MB are in flight: {beside['ratio']:.1f} times that without them "
+        f"({beside['beside_p99_ms']:.1f} ms, {beside['alone_p99_ms']:.1f} ms).",
         "",
         "Through a whole Postfix (two queue passes, 4 KiB), against the same without a filter.",
         "",

@@ -100,6 +100,26 @@ def measure(name: str, files: dict[str, Path], clamd: contenders.Processes, scal
         }
 
 
+def beside_a_large_one(large: Path, content: bytes, scale: float) -> dict[str, float]:
+    """p99 of small messages, alone and while 25 MB messages are in flight without a pause."""
+    count = max(50, int(2 * LATENCY_COUNT * scale))
+    with contenders.running("filter-daemon"):
+        latencies(FILTER_PORT, content, 30)
+        alone = sorted(latencies(FILTER_PORT, content, count))
+        command = ["smtp-source", "-s", "1", "-m", "1000", "-F", str(large), "-f", "alice@example.com"]
+        source = subprocess.Popen([*command, "-t", "bob@example.com", f"127.0.0.1:{FILTER_PORT}"])
+        try:
+            time.sleep(1)
+            beside = sorted(latencies(FILTER_PORT, content, count))
+            if source.poll() is not None:
+                raise RuntimeError("the large messages ended too soon")
+        finally:
+            source.kill()
+            source.wait()
+    at = int(count * 0.99)
+    return {"alone_p99_ms": alone[at] * 1000, "beside_p99_ms": beside[at] * 1000, "ratio": beside[at] / alone[at]}
+
+
 def _cell(kind: str, reuse: bool) -> str:
     return f"{kind}, {'reused' if reuse else 'new'} connection"
 
@@ -149,6 +169,7 @@ def main() -> int:
     names = [*contenders.STARTERS, "sink alone"]
     rounds: list[dict[str, Any]] = []
     postfix: list[dict[str, float]] = []
+    beside: list[dict[str, float]] = []
     sink = contenders.start_sink()
     clamd = contenders.start_clamd()
     try:
@@ -158,6 +179,12 @@ def main() -> int:
             for name in order:
                 print(f"round {number + 1} of {options.rounds}: {name}", file=sys.stderr, flush=True)
                 rounds[-1][name] = measure(name, files, clamd, options.scale)
+        content = files["4 KiB"].read_bytes().replace(b"\n", b"\r\n")
+        for number in range(options.rounds):
+            print(
+                f"round {number + 1} of {options.rounds}: small messages beside large ones", file=sys.stderr, flush=True
+            )
+            beside.append(beside_a_large_one(messages.write_large(Path("/tmp/bench-messages")), content, options.scale))
         subprocess.run(["postfix", "start"], check=True, stderr=subprocess.DEVNULL)
         for number in range(options.rounds):
             postfix.append({})
@@ -168,7 +195,14 @@ def main() -> int:
         subprocess.run(["postfix", "stop"], check=False, stderr=subprocess.DEVNULL)
         sink.stop()
         clamd.stop()
-    json.dump({"sessions": SESSIONS, "processors": os.cpu_count(), "rounds": rounds, "postfix": postfix}, sys.stdout)
+    result = {
+        "sessions": SESSIONS,
+        "processors": os.cpu_count(),
+        "rounds": rounds,
+        "beside": beside,
+        "postfix": postfix,
+    }
+    json.dump(result, sys.stdout)
     return 0
 
 
