@@ -72,7 +72,23 @@ daemon-tests: setup ## black-box tests of the daemon over real sockets
 molecule: setup ## Molecule in Docker: all scenarios, or SCENARIO=default
 	@$(DOCKER) tools/molecule.sh $(SCENARIO)
 
+## Measuring
+
+.PHONY: bench
+bench: setup ## this daemon beside its peers, in one container; writes docs/bench (ARGS="--rounds 5")
+	@$(DOCKER) tools/base-images.sh bookworm
+	@$(DOCKER) tools/bench/bench.sh $(ARGS)
+
+.PHONY: soak
+soak: setup ## minutes of load on the daemon: nothing may grow (ARGS="--seconds 300")
+	@$(DOCKER) tools/base-images.sh bookworm
+	@$(DOCKER) tools/bench/bench.sh --soak $(ARGS)
+
 ## Housekeeping
+
+.PHONY: docs
+docs: setup ## writes the parts of docs/ that come from the code
+	@$(BIN)/python tools/daemon_reference.py
 
 .PHONY: format
 format: setup ## formats all Python files

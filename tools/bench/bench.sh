@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Usage: tools/bench/bench.sh [--rounds N] [--scale SHARE]
-# Measures this daemon beside its peers in one container and writes docs/bench/.
+#        tools/bench/bench.sh --soak [--seconds N]
+# Measures this daemon beside its peers in one container and writes docs/bench/;
+# with --soak only loads it for some minutes and looks whether anything grows.
 set -euo pipefail
 . "$(dirname -- "$0")/../lib.sh"
 
@@ -25,5 +27,10 @@ start_container() {
 trap 'docker rm -f "$NAME" >/dev/null 2>&1 || true' EXIT
 step bench-container "Starting the container of the benchmark" start_container
 step bench-provision "Installing the peers in it" docker exec "$NAME" sh /opt/bench/provision.sh
+if [ "${1:-}" = --soak ]; then
+  shift
+  docker exec "$NAME" python3 /opt/bench/soak.py "$@"
+  exit
+fi
 docker exec "$NAME" python3 /opt/bench/run.py "$@" >"$RAW"
 "$ROOT/.venv/bin/python" "$ROOT/tools/bench/report.py" "$RAW" "$ROOT/docs/bench"
