@@ -62,20 +62,17 @@ class Worker:
         return task
 
     def make_room(self) -> None:
-        """Close the session that has been idle longest when there are too many."""
+        """Close the session that has been silent longest when there are too many."""
         if len(self.sessions) <= self.max_connections:
             return
-        for session in self.sessions:
-            if session.is_over():
-                session.cut()
-                return
-        for harmless in (Session.is_idle, Session.is_incomplete):
-            for session in self.sessions:
+        *others, newest = self.sessions
+        for harmless in (Session.is_over, Session.is_idle, Session.is_incomplete):
+            for session in others:
                 if harmless(session):
                     session.end(_EVICTED)
                     return
         # All of them wait for their answer: the newest has to try again later.
-        next(reversed(self.sessions)).end(_EVICTED)
+        newest.end(_EVICTED)
 
     def sweep(self) -> None:
         """Once a second: close what has been silent for too long."""

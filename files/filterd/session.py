@@ -120,20 +120,16 @@ class Session(asyncio.Protocol):
         return self._handling is None and not self._closing
 
     def end(self, reply: Reply) -> None:
-        """Say goodbye and close."""
+        """Say goodbye and close; at once when goodbye has been said before."""
+        if self._closing:
+            self._cut()
+            return
         self._engine.shut_down(reply)
         self._close()
 
-    def cut(self) -> None:
-        """Close at once, whether the client has taken its replies or not."""
-        if self._transport is not None:
-            self._transport.abort()
-
     def expire(self) -> None:
         """The client was silent for too long."""
-        if self._closing:
-            self.cut()
-        elif self._handling is None:
+        if self._handling is None:
             self.end(_IDLE)
         else:
             self.expires = float("inf")
@@ -158,6 +154,10 @@ class Session(asyncio.Protocol):
         """End as soon as nothing is under way."""
         if not self._engine.in_transaction:
             self.end(STOPPING)
+
+    def _cut(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     # The turn of this session
 
