@@ -28,6 +28,7 @@ _NEXT = re.compile(r"\b(?:queued|forwarded) as ([0-9A-Za-z]{5,20})\b")
 #: Replies of filters that quote the reply of the smtpd behind them: this daemon's, and amavisd-new's.
 _PASSED_ON = re.compile(r"reinjected as|from MTA\(")
 _DISCARDED = re.compile(r"\bdiscarded\b|\bquarantined as\b", re.IGNORECASE)
+_QUARANTINED = re.compile(r"\bquarantined as ([^\s()]+)", re.IGNORECASE)
 _DISCARD_ACTION = re.compile(r"(?:milter-)?discard: ")
 
 
@@ -65,8 +66,6 @@ class Story(NamedTuple):
     #: Whether the last hop went to a server of which this log may yet show more (it is then the next hop of a
     #: filter), or never will (it is then another host).
     unsettled: bool
-    #: The log lines that mention the message, as they stand there.
-    log: list[str]
 
     @property
     def verdict(self) -> str:
@@ -74,16 +73,6 @@ class Story(NamedTuple):
         return next(
             (word for word in ("delivered", "deferred", "bounced", "discarded") if word in self.ends), "unknown"
         )
-
-
-class _Queued:
-    """What the log says of one queue file."""
-
-    def __init__(self) -> None:
-        self.latest: dict[str, Hop] = {}
-        self.removed = False
-        self.discarded = False
-        self.expired = False
 
 
 def parse_line(text: str) -> tuple[str, str, str] | None:
@@ -106,57 +95,98 @@ def was_passed_on(reply: str) -> bool:
     return _PASSED_ON.search(reply) is not None
 
 
+def quarantine_id_in(reply: str) -> str | None:
+    """The name under which a filter says that it keeps the message."""
+    found = _QUARANTINED.search(reply)
+    return found[1] if found else None
+
+
 def was_discarded(reply: str) -> bool:
     """Whether a positive reply says that the message was taken, but goes nowhere."""
     return reply.startswith("2") and not was_passed_on(reply) and _DISCARDED.search(reply) is not None
 
 
-def tell(lines: Iterable[str], queue_ids: Iterable[str], message_id: str) -> Story:
-    """The story of the message with these queue IDs and this Message-ID (with its angle brackets)."""
-    texts = [line.rstrip("\n") for line in lines]
-    parsed = [(text, parse_line(text)) for text in texts]
-    queued: dict[str, _Queued] = {queue_id: _Queued() for queue_id in queue_ids}
-    hops: list[Hop] = []
-    # A hop may name a queue ID whose lines came earlier in the log: read again until no new one turns up.
-    known = -1
-    while known != len(queued):
-        known = len(queued)
-        hops = []
-        for text, entry in parsed:
-            if entry is None:
-                continue
-            program, queue_id, rest = entry
-            if rest == f"message-id={message_id}":
-                queued.setdefault(queue_id, _Queued())
-            if queue_id in queued:
-                hop = _note(queued[queue_id], program, queue_id, rest, text)
-                if hop is not None:
-                    hops.append(hop)
-                    # Only a queue ID of this host has lines of its own here.
-                    if hop.next_queue_id and any(e is not None and e[1] == hop.next_queue_id for _text, e in parsed):
-                        queued.setdefault(hop.next_queue_id, _Queued())
-    order = _by_appearance(queued, parsed)
-    ends, pending, unsettled = _ends(queued, order)
-    words = [*order, message_id]
-    log = [text for text in texts if any(_mentions(text, word) for word in words)]
-    return Story(ends, hops, order, pending, unsettled, log)
+class Log:
+    """Log lines that were read so far. Each is parsed once, so that a busy host's log costs little to follow."""
+
+    def __init__(self, lines: Iterable[str] = ()) -> None:
+        self._texts: list[str] = []
+        #: By queue ID: the position, program and remaining text of its lines.
+        self._entries: dict[str, list[tuple[int, str, str]]] = {}
+        self._by_message_id: dict[str, list[str]] = {}
+        self.add(lines)
+
+    def add(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            text = line.rstrip("\n")
+            entry = parse_line(text)
+            if entry is not None:
+                program, queue_id, rest = entry
+                self._entries.setdefault(queue_id, []).append((len(self._texts), program, rest))
+                if rest.startswith("message-id="):
+                    self._by_message_id.setdefault(rest[len("message-id=") :], []).append(queue_id)
+            self._texts.append(text)
+
+    def tell(self, queue_ids: Iterable[str], message_id: str) -> Story:
+        """The story of the message with these queue IDs and this Message-ID (with its angle brackets)."""
+        waiting = [*queue_ids, *self._by_message_id.get(message_id, [])]
+        queued: dict[str, _Queued] = {}
+        while waiting:
+            queue_id = waiting.pop()
+            if queue_id not in queued:
+                queued[queue_id] = _Queued(queue_id, self._entries.get(queue_id, []), self._texts)
+                # Only a queue ID of this host has lines of its own here.
+                named = [hop.next_queue_id for _position, hop in queued[queue_id].hops]
+                waiting += [name for name in named if name is not None and name in self._entries]
+        order = sorted(queued.values(), key=lambda file: (file.first is None, file.first))
+        ends, pending, unsettled = _ends(order)
+        hops = sorted(pair for file in order for pair in file.hops)
+        return Story(ends, [hop for _position, hop in hops], [file.queue_id for file in order], pending, unsettled)
+
+    def mentioning(self, words: Iterable[str]) -> list[str]:
+        """The lines that have one of these words, not as a part of a longer one."""
+        pattern = re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(map(re.escape, words))})(?![0-9A-Za-z])")
+        return [text for text in self._texts if pattern.search(text)]
 
 
-def _note(queued: _Queued, program: str, queue_id: str, rest: str, text: str) -> Hop | None:
-    """Keep what a line says of its queue file; the hop, if it is about a delivery."""
-    if rest == "removed":
-        queued.removed = True
-    elif _DISCARD_ACTION.match(rest):
-        queued.discarded = True
-    elif _EXPIRED.match(rest):
-        queued.expired = True
+class _Queued:
+    """What the log says of one queue file."""
+
+    def __init__(self, queue_id: str, entries: Iterable[tuple[int, str, str]], texts: list[str]) -> None:
+        self.queue_id = queue_id
+        #: The position of its first line.
+        self.first: int | None = None
+        self.hops: list[tuple[int, Hop]] = []
+        #: The last delivery to each recipient, which is the one that counts.
+        self.latest: dict[str, Hop] = {}
+        self.removed = self.discarded = self.expired = False
+        for position, program, rest in entries:
+            if self.first is None:
+                self.first = position
+            self._read(position, program, rest, texts[position])
+
+    def _read(self, position: int, program: str, rest: str, text: str) -> None:
+        if rest == "removed":
+            self.removed = True
+        elif _DISCARD_ACTION.match(rest):
+            self.discarded = True
+        elif _EXPIRED.match(rest):
+            self.expired = True
+        else:
+            hop = _hop(self.queue_id, program, rest, text)
+            if hop is not None:
+                self.hops.append((position, hop))
+                self.latest[hop.recipient] = hop
+
+
+def _hop(queue_id: str, program: str, rest: str, text: str) -> Hop | None:
     delivery = _DELIVERY.match(rest)
     if delivery is None:
         return None
     reply = delivery["reply"]
     # smtp(8) and lmtp(8) say whose words they log.
     said = re.fullmatch(r"host \S+ said: (.*)", reply)
-    hop = Hop(
+    return Hop(
         queue_id,
         delivery["recipient"],
         program,
@@ -168,52 +198,40 @@ def _note(queued: _Queued, program: str, queue_id: str, rest: str, text: str) ->
         queue_id_in(reply) if delivery["status"] == "sent" else None,
         text,
     )
-    queued.latest[hop.recipient] = hop
-    return hop
 
 
-def _ends(queued: dict[str, _Queued], order: list[str]) -> tuple[list[str], bool, bool]:
+def _ends(files: list[_Queued]) -> tuple[list[str], bool, bool]:
+    """How it ended for each recipient, whether more is to come, and whether it may; `files` in their order."""
     ends: list[str] = []
-    pending = not order
+    pending = not files
     unsettled = False
-    for position, queue_id in enumerate(order):
-        file = queued[queue_id]
-        deferred = False
+    known = {file.queue_id for file in files}
+    for file in files:
         if file.discarded:
             ends.append("discarded")
             continue
-        for hop in file.latest.values():
-            if hop.status == "deferred" and not file.expired:
-                ends.append("deferred")
-                deferred = True
-            elif hop.status != "sent":
-                ends.append("bounced")
-            elif hop.next_queue_id in queued:
-                continue
-            elif hop.next_queue_id is not None and was_passed_on(hop.reply):
-                pending = True
-            elif was_discarded(hop.reply) or hop.program.endswith("/discard"):
-                ends.append("discarded")
-            elif hop.program.endswith("/pipe") and position < len(order) - 1:
-                # A pipe(8) filter that hands the message to sendmail(1): what follows has the same Message-ID.
-                continue
-            else:
-                ends.append("delivered")
-                unsettled = unsettled or hop.next_queue_id is not None
+        words = [_end(file, hop, known, file is files[-1]) for hop in file.latest.values()]
+        ends += [word for word in words if word not in ("passed on", "followed")]
+        unsettled = unsettled or any(
+            word == "delivered" and hop.next_queue_id is not None for word, hop in zip(words, file.latest.values())
+        )
         # qmgr(8) says "removed" when nothing is left to do; until then further recipients may follow.
-        if not file.removed and not deferred:
+        if "passed on" in words or not (file.removed or "deferred" in words):
             pending = True
     return ends, pending, unsettled
 
 
-def _by_appearance(queued: Iterable[str], parsed: list[tuple[str, tuple[str, str, str] | None]]) -> list[str]:
-    first: dict[str, int] = {}
-    for position, (_text, entry) in enumerate(parsed):
-        if entry is not None:
-            first.setdefault(entry[1], position)
-    return sorted(queued, key=lambda queue_id: first.get(queue_id, len(parsed)))
-
-
-def _mentions(text: str, word: str) -> bool:
-    """Whether a line has a word that is not part of a longer one."""
-    return re.search(rf"(?<![0-9A-Za-z]){re.escape(word)}(?![0-9A-Za-z])", text) is not None
+def _end(file: _Queued, hop: Hop, known: set[str], last: bool) -> str:
+    """What one delivery means: an end, "followed" by another queue file, or "passed on" to one not yet seen."""
+    if hop.status == "deferred" and not file.expired:
+        return "deferred"
+    if hop.status != "sent":
+        return "bounced"
+    if hop.next_queue_id in known:
+        return "followed"
+    if hop.next_queue_id is not None and was_passed_on(hop.reply):
+        return "passed on"
+    if was_discarded(hop.reply) or hop.program.endswith("/discard"):
+        return "discarded"
+    # A pipe(8) filter hands the message to sendmail(1): what follows has the same Message-ID, and no line names it.
+    return "followed" if hop.program.endswith("/pipe") and not last else "delivered"

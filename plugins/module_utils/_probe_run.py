@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 from ansible_collections.mailops.filter_stack.plugins.module_utils import _postfix_log
@@ -25,6 +26,18 @@ _SETTLE = 3.0
 EXPECTATIONS = ("any", "delivered", "not_delivered", "discarded", "rejected", "deferred", "bounced")
 
 
+class Clock:
+    """The times of one probe, in seconds since it began."""
+
+    def __init__(self, timeout: int) -> None:
+        self.started = time.monotonic()
+        self.deadline = self.started + timeout
+        self.times: dict[str, object] = {"started": datetime.now(timezone.utc).isoformat(timespec="milliseconds")}
+
+    def note(self, what: str) -> None:
+        self.times[what] = round(time.monotonic() - self.started, 3)
+
+
 class Outcome(NamedTuple):
     """How the message ended."""
 
@@ -34,12 +47,14 @@ class Outcome(NamedTuple):
     #: Whether nothing more is to come.
     final: bool
     story: _postfix_log.Story | None
-    front_queue_id: str | None
-    back_queue_id: str | None
+    front_queue_id: str | None = None
+    back_queue_id: str | None = None
+    #: The log lines that mention the message.
+    log: tuple[str, ...] = ()
 
 
 #: The outcome of a message that was taken by the entry and not followed further.
-NOT_FOLLOWED = Outcome("unknown", [], False, None, None, None)
+NOT_FOLLOWED = Outcome("unknown", [], False, None)
 
 
 def greet(client: Client, protocol: str) -> tuple[Reply, dict[str, str]]:
@@ -92,9 +107,9 @@ def _parameters(sender: str, recipient: str, content: bytes, offered: dict[str, 
 def judge_reply(reply: Reply) -> Outcome | None:
     """The outcome that the entry's reply alone tells; None when the message was taken and goes on."""
     if not reply.positive:
-        return Outcome(word_for(reply), [word_for(reply)], True, None, None, None)
+        return Outcome(word_for(reply), [word_for(reply)], True, None)
     if _postfix_log.was_discarded(str(reply)):
-        return Outcome("discarded", ["discarded"], True, None, None, None)
+        return Outcome("discarded", ["discarded"], True, None)
     return None
 
 
@@ -102,21 +117,22 @@ def follow(source: LogSource, reply: Reply, message_id: str, expect: str, deadli
     """Read the log until the message has an end, or until the deadline (time.monotonic())."""
     queue_id = _postfix_log.queue_id_in(str(reply))
     passed_on = _postfix_log.was_passed_on(str(reply))
-    lines: list[str] = []
-    quiet_since = time.monotonic()
+    log = _postfix_log.Log()
+    hops = 0
+    news = time.monotonic()
     while True:
         now = time.monotonic()
-        fresh = source.new_lines()
-        lines += fresh
-        story = _postfix_log.tell(lines, [queue_id] if queue_id else [], message_id)
-        if fresh:
-            quiet_since = now
-        settled = not story.unsettled or now - quiet_since >= _SETTLE
+        log.add(source.new_lines())
+        story = log.tell([queue_id] if queue_id else [], message_id)
+        if len(story.hops) != hops:
+            hops, news = len(story.hops), now
+        settled = not story.unsettled or now - news >= _SETTLE
         final = not story.pending and settled and "deferred" not in story.ends
         # A message in the deferred queue may still be delivered: worth waiting for, unless that is the answer.
         enough = final or (not story.pending and settled and expect in ("any", "deferred"))
         if enough or now >= deadline:
-            return _outcome(story, final, queue_id, passed_on)
+            about = tuple(log.mentioning([*story.queue_ids, message_id]))
+            return _outcome(story, final, queue_id, passed_on)._replace(log=about)
         time.sleep(min(_POLL, max(0.0, deadline - now)))
 
 

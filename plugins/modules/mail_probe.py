@@ -171,6 +171,11 @@ message_id:
   description: The Message-ID, with its angle brackets.
   returned: when not in check mode and O(kind) is not V(ehlo)
   type: str
+quarantine_id:
+  description: The name under which the filter keeps the message, when it said that it quarantined it.
+  returned: when not in check mode and O(kind) is not V(ehlo)
+  type: str
+  sample: 20260801T120000Z-ecd068672d
 hops:
   description: Each delivery that Postfix logged for the message, in the order of the log.
   returned: when not in check mode and O(kind) is not V(ehlo)
@@ -247,7 +252,6 @@ times:
       type: float
 """
 
-import time
 import uuid
 from datetime import datetime, timezone
 from email.utils import format_datetime
@@ -256,6 +260,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.filter_stack.plugins.module_utils import (
     _log_source,
+    _postfix_log,
     _probe_message,
     _probe_run,
     _smtp_client,
@@ -284,7 +289,7 @@ def run(module: AnsibleModule, result: dict[str, object]) -> None:
         # Opened before the message is sent, so that no line is missed.
         source = _log_source.find(module, given["log_source"], given["log_file"])
         result["log_source"] = source.name
-    clock = _Clock(given["timeout"])
+    clock = _probe_run.Clock(given["timeout"])
     result["times"] = clock.times
     reply = _talk(_smtp_client.Client(host, port, clock.deadline), given, probe, result)
     clock.note("answered")
@@ -292,18 +297,6 @@ def run(module: AnsibleModule, result: dict[str, object]) -> None:
         _judge_greeting(given, reply)
     else:
         _judge_message(given, probe, reply, source, clock, result)
-
-
-class _Clock:
-    """The times of one probe, in seconds since it began."""
-
-    def __init__(self, timeout: int) -> None:
-        self.started = time.monotonic()
-        self.deadline = self.started + timeout
-        self.times: dict[str, object] = {"started": datetime.now(timezone.utc).isoformat(timespec="milliseconds")}
-
-    def note(self, what: str) -> None:
-        self.times[what] = round(time.monotonic() - self.started, 3)
 
 
 def _talk(
@@ -339,7 +332,7 @@ def _judge_message(
     probe: _probe_message.Probe,
     reply: _smtp_client.Reply,
     source: _log_source.LogSource | None,
-    clock: _Clock,
+    clock: _probe_run.Clock,
     result: dict[str, object],
 ) -> None:
     message_id = _probe_message.message_id(probe.token)
@@ -350,14 +343,16 @@ def _judge_message(
         outcome = _probe_run.NOT_FOLLOWED
     clock.note("ended")
     story = outcome.story
+    replies = [str(reply), *(hop.reply for hop in story.hops)] if story is not None else [str(reply)]
     result.update(
         verdict=outcome.verdict,
         ends=outcome.ends,
         front_queue_id=outcome.front_queue_id,
         back_queue_id=outcome.back_queue_id,
         message_id=message_id,
+        quarantine_id=next(filter(None, map(_postfix_log.quarantine_id_in, replies)), None),
         hops=[hop._asdict() for hop in story.hops] if story is not None else [],
-        log=story.log if story is not None else [],
+        log=list(outcome.log),
     )
     if not _probe_run.met(given["expect"], outcome):
         last = story.hops[-1].line if story is not None and story.hops else f"{given['entry']} replied {reply}"
