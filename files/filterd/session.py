@@ -198,7 +198,7 @@ class Session(asyncio.Protocol):
         now = self._worker.loop.time()
         if self._handling is not None:
             self.expires = float("inf")
-        elif self._message is not None:
+        elif self._message is not None or self._engine.in_data:
             silence = min(config.data_timeout, self._worker.patience)
             self.expires = min(now + silence, self._started + config.message_receive_timeout)
         else:
