@@ -128,7 +128,8 @@ class Pipeline:
             raise failures[0]
         for failure in failures:
             log.warning(f"message id={message.id} {failure}")
-        return findings
+        # The same file may have been looked at as mail and by itself.
+        return list(dict.fromkeys(findings))
 
     @staticmethod
     async def _ask(scanner: Scanner, message: Message) -> list[Finding] | ScannerFailure:
