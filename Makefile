@@ -10,6 +10,8 @@ DOCKER := tools/with-docker.sh
 DEMO := $(DOCKER) $(BIN)/python tools/demo
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
+# some CI systems set none
+export HOME := $(or $(HOME),$(shell getent passwd "$$(id -u)" | cut -d: -f6))
 
 .PHONY: help
 help: ## this list

@@ -12,6 +12,12 @@ export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
 # A user's PATH may lack the directories of administration (su without a dash).
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
+# What git has or would add, by NUL-ended names relative to ROOT; arguments are pathspecs.
+repository_files() {
+  # a checkout may belong to another user than the one who tests it
+  git -C "$ROOT" -c safe.directory="$ROOT" ls-files -z --cached --others --exclude-standard -- "$@"
+}
+
 say() { printf '==> %s\n' "$*" >&2; }
 die() {
   printf 'error: %s\n' "$*" >&2

@@ -19,7 +19,8 @@ lint() {
 
 # Every file says who wrote it and what others may do with it (https://reuse.software).
 spdx() {
-  local file bare=0 ours='SPDX-(FileCopyrightText: 2026 The mailops.filter_stack contributors|License-Identifier: GPL-3.0-or-later)'
+  local file list=$LOGS/files bare=0 ours='SPDX-(FileCopyrightText: 2026 The mailops.filter_stack contributors|License-Identifier: GPL-3.0-or-later)'
+  repository_files . >"$list" || return 1
   while IFS= read -r -d '' file; do
     case $file in
       # the licence itself, and ansible-test's lists, which take no comment lines
@@ -31,7 +32,7 @@ spdx() {
       echo "$file: its first lines have no SPDX-FileCopyrightText and SPDX-License-Identifier" >&2
       bare=1
     fi
-  done < <(git ls-files -z --cached --others --exclude-standard)
+  done <"$list"
   return "$bare"
 }
 

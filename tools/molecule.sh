@@ -11,6 +11,9 @@ set -euo pipefail
 cd "$ROOT"
 export PATH=$ROOT/.venv/bin:$PATH
 export FILTER_STACK_TEST_PREFIX=${FILTER_STACK_TEST_PREFIX:-filter-stack}
+# no frames around Ansible's output, which break its lines; colours only on a terminal
+export MOLECULE_COMMAND_BORDERS=false
+[ -t 1 ] || export NO_COLOR=1 PY_COLORS=0 ANSIBLE_FORCE_COLOR=0 ANSIBLE_NOCOLOR=1
 # pytest's cache and the tests' bytecode would lie about in the checkout otherwise
 export PYTHONDONTWRITEBYTECODE=1
 

@@ -20,7 +20,7 @@ update_copy() {
   # ansible-test asks git for the files, and this repository ignores .cache
   [ -d "$COPY/.git" ] || git init -q "$COPY"
   find "$COPY" -mindepth 1 \( -path "$COPY/tests/output" -o -path "$COPY/.git" \) -prune -o ! -type d -print0 | xargs -0 -r rm -f
-  git ls-files -z --cached --others --exclude-standard -- \
+  repository_files \
     . ':!.ci' ':!.config' ':!molecule' ':!tools' ':!tests/daemon' ':!tests/unit' |
     while IFS= read -r -d '' file; do [ -e "$file" ] && printf '%s\0' "$file"; done |
     tar --null --files-from=- -cf - | tar -xf - -C "$COPY"
