@@ -10,37 +10,7 @@ import random
 import pytest
 from harness.client import lmtp, smtp, stuff
 from harness.downstream import parameters
-
-ALL_BYTES = bytes(byte for byte in range(256) if byte not in b"\r\n")
-CONTENTS = {
-    "empty": b"",
-    "one empty line": b"\r\n",
-    "empty lines": b"\r\n" * 1000,
-    "no header": b"\r\njust a body\r\n",
-    "no body": b"Subject: x\r\n",
-    "no empty line": b"this is no header\r\n",
-    "one dot": b".\r\n",
-    "dots": b".\r\n..\r\n...\r\n.x\r\n..x\r\n",
-    "dots after empty lines": b"\r\n.\r\n\r\n..\r\n\r\n",
-    "nul": b"Subject: a\0b\r\n\r\n\0\0\r\n\0.\r\n",
-    "all bytes": b"Subject: x\r\n\r\n" + ALL_BYTES + b"\r\n" + ALL_BYTES[::-1] + b"\r\n",
-    "8 bit": "Subject: Grüße\r\n\r\näöü\r\n".encode() + "äöü\r\n".encode("latin-1"),
-    "a line of 998": b"\r\n" + b"x" * 998 + b"\r\n",
-    "a line of 2000": b"\r\n" + b"x" * 2000 + b"\r\n",
-    "a header of 8000": b"DKIM-Signature: b=" + b"x" * 8000 + b"\r\n\r\nbody\r\n",
-    "a line of 1 MiB": b"\r\n" + b"x" * 1048576 + b"\r\nend\r\n",
-    "a header of 1 MiB": b"X: " + b"x" * 1048576 + b"\r\n\r\nend\r\n",
-    "a line of 1 MiB of dots": b"." * 1048576 + b"\r\n",
-    "folded empty lines in a header": b"Subject: x\r\n \r\n\t\r\n y\r\n\r\nbody\r\n",
-    "white space at line ends": b"Subject: x \t\r\n\r\nbody \r\n\t\r\n",
-    "a mailbox line": b"From a@example.com Sat Jan 1\r\n>From x\r\nSubject: y\r\n\r\nFrom z\r\n",
-    "commands": b"\r\nQUIT\r\nRSET\r\nMAIL FROM:<x@example.com>\r\nDATA\r\n",
-    "mime": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\n\r\n.\r\n--b--\r\nepilogue\r\n",
-    "base64": b"Content-Transfer-Encoding: base64\r\n\r\n" + b"QUJD\r\n" * 1000,
-    "of the size limit": b"x" * 1022 + b"\r\n" + b"0123456789abcdef" * 64 * 4095,
-}
-LIMIT = 4 * 1024 * 1024
-CONTENTS["of the size limit"] = CONTENTS["of the size limit"][: LIMIT - 2] + b"\r\n"
+from harness.samples import CONTENTS
 
 
 @pytest.mark.parametrize("send", [lmtp, smtp])

@@ -12,31 +12,7 @@ import itertools
 import pytest
 from harness.clamd import EICAR
 from harness.client import stuff
-
-#: Everything that some server somewhere takes for the end of data, and what is near it.
-ENDINGS = [
-    *(b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\n.\r", b"\r.\n", b"\r\n.\r\r\n"),
-    *(
-        b"\r\r\n.\r\r\n",
-        b"\r\n\0.\r\n",
-        b"\r\n.\0\r\n",
-        b"\r\0\n.\r\n",
-        b"\r\n.\r\0\n",
-        b"\0\r\n.\0\r\n",
-    ),
-    *(
-        b"\r\n .\r\n",
-        b"\r\n. \r\n",
-        b"\r\n.\t\r\n",
-        b"\n\n.\n\n",
-        b"\r\n\x85.\x85",
-        b"\xc2\x85.\xc2\x85",
-        b"\x0b.\x0b",
-        b"\x0c.\x0c",
-    ),
-    *(b"\r\n..\r\n", b"\r\n.\n\r\n.\r", b"\n.\n\r\n", b"\xe2\x80\xa8.\xe2\x80\xa8"),
-]
-SMUGGLED = b"MAIL FROM:<evil@example.com>\r\nRCPT TO:<victim@example.com>\r\nDATA\r\nSubject: smuggled\r\n\r\nevil"
+from harness.samples import ENDINGS, SMUGGLED
 
 
 def test_the_list_has_all_combinations_of_line_ends():
