@@ -9,6 +9,7 @@ so the delivery is repeated once on a new connection, unless the final dot may h
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 from collections import deque
 from collections.abc import Iterable
@@ -314,7 +315,7 @@ class Reinjector:
         """A greeted connection. Raises _Broken."""
         config = self._config
         timeout = config.reinject_connect_timeout
-        factory = lambda: _Connection(self._loop, config.reinject_reply_timeout)  # noqa: E731
+        factory = functools.partial(_Connection, self._loop, config.reinject_reply_timeout)
         connecting = self._loop.create_connection(factory, config.reinject.host, config.reinject.port)
         try:
             _, connection = await asyncio.wait_for(connecting, timeout)

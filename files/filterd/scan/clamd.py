@@ -9,6 +9,7 @@ Anything but a clear verdict is a ScannerFailure.
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import struct
 from collections import deque
@@ -219,7 +220,7 @@ class Clamd:
                 return session
             session.abort("idle for too long")
         settings = self._settings
-        factory = lambda: _Session(self._loop)  # noqa: E731
+        factory = functools.partial(_Session, self._loop)
         if settings.address is not None:
             connecting = self._loop.create_connection(factory, settings.address.host, settings.address.port)
             _, session = await asyncio.wait_for(connecting, settings.timeout)
