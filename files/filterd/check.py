@@ -106,7 +106,7 @@ def _directories(settings: Config, result: Report) -> None:
     for key in ("scratch_directory", "quarantine_directory"):
         path = getattr(settings, key)
         try:
-            scratch.prepare_directory(path)
+            scratch.probe_directory(path)  # looks, and makes nothing: it may run as another user than the service
         except OSError as error:
             result.add(key, BAD, f"{path}: {error.strerror}")
             continue

@@ -19,6 +19,7 @@ from typing import Optional
 from . import __version__, check, config, log, quarantine, scratch
 from .reinject import Reinjector
 from .service import Service, StartError
+from .smtp.reply import printable
 
 EX_CONFIG = 78
 DEFAULT_CONFIG = "/etc/filter-stack/daemon.json"
@@ -108,7 +109,7 @@ def _check(options: argparse.Namespace, settings: config.Config) -> int:
 
 def _clean(options: argparse.Namespace, settings: config.Config) -> int:
     for name in scratch.clean(settings.scratch_directory, options.older_than):
-        print(f"removed {settings.scratch_directory}/{name}")
+        print("removed " + printable(f"{settings.scratch_directory}/{name}"))
     return 0
 
 
@@ -119,7 +120,7 @@ def _quarantine(options: argparse.Namespace, settings: config.Config) -> int:
     directory = settings.quarantine_directory
     if options.action == "list":
         return _list(directory, options.json)
-    found = [quarantine.find(directory, quarantine_id) for quarantine_id in options.ids]
+    found = [quarantine.find(directory, quarantine_id) for quarantine_id in dict.fromkeys(options.ids)]
     if options.action == "show":
         for entry in found:
             print(json.dumps(entry.data, indent=2), flush=True)
@@ -161,15 +162,16 @@ async def _release(found: list[quarantine.Entry], settings: config.Config) -> in
     reinjector = Reinjector(settings, asyncio.get_running_loop())
     status = 0
     for entry in found:
-        size = sum(len(piece) for piece in _Content(entry))
-        # All or nothing (an SMTP client's envelope): a message is deleted only when every recipient has it.
-        replies = await reinjector.deliver(entry.envelope(), _Content(entry), size, lambda: True)
-        refused = [reply for reply in replies if not reply.positive]
-        if refused:
-            status = 1
-            log.usage_error(f"{entry.quarantine_id}: kept, {refused[0].brief()}")
-        else:
-            quarantine.delete(entry)
-            print(f"released {entry.quarantine_id}: {replies[0].brief()}")
+        with quarantine.claimed(entry):
+            size = sum(len(piece) for piece in _Content(entry))
+            # To all recipients or to none: what is kept has reached nobody, so nobody gets it twice.
+            replies = await reinjector.deliver(entry.envelope(), _Content(entry), size, lambda: True, strict=True)
+            refused = [reply for reply in replies if not reply.positive]
+            if refused:
+                status = 1
+                log.usage_error(f"{entry.quarantine_id}: kept, {refused[0].brief()}")
+            else:
+                quarantine.delete(entry)
+                print(f"released {entry.quarantine_id}: {replies[0].brief()}", flush=True)
     reinjector.close()
     return status

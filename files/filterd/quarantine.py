@@ -9,7 +9,9 @@ for a hidden file where the file system cannot have files without a name.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
 import re
@@ -152,6 +154,20 @@ def content(entry: Entry) -> Iterator[bytes]:
             if not piece:
                 return
             yield piece
+
+
+@contextlib.contextmanager
+def claimed(entry: Entry) -> Iterator[None]:
+    """Keep others from claiming a message meanwhile. Raises QuarantineError when one has, or when it is gone."""
+    try:
+        with open(entry.path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.stat(entry.path)  # it may have been released between the two lines above
+            yield
+    except BlockingIOError:
+        raise QuarantineError(f"{entry.quarantine_id}: somebody else is releasing it") from None
+    except FileNotFoundError:
+        raise QuarantineError(f"{entry.quarantine_id}: has been released or deleted meanwhile") from None
 
 
 def delete(entry: Entry) -> None:

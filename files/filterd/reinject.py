@@ -201,22 +201,25 @@ class Reinjector:
 
     # Deliveries
 
-    async def deliver(self, envelope: Envelope, chunks: Iterable[bytes], size: int, commit: Commit) -> list[Reply]:
+    async def deliver(
+        self, envelope: Envelope, chunks: Iterable[bytes], size: int, commit: Commit, strict: bool = False
+    ) -> list[Reply]:
         """One reply for each recipient: the server's own 2xx, or what the client must be told instead.
 
-        `commit` is asked right before the final dot is sent; when it says no, the dot is not sent.
+        `commit` is asked right before the final dot is sent; when it says no, the dot is not sent. With `strict` the
+        message goes to all recipients or to none.
         """
         delivery = None
         connection = None
         try:
             connection = self._take() or await self._open()
             try:
-                delivery = self._delivery(envelope, connection, size)
+                delivery = self._delivery(envelope, connection, size, strict)
                 return await self._run(delivery, connection, chunks, commit)
             except _Stale:
                 connection.abort("stale")
                 connection = await self._open()
-                delivery = self._delivery(envelope, connection, size)
+                delivery = self._delivery(envelope, connection, size, strict)
                 return await self._run(delivery, connection, chunks, commit)
         except _Broken as broken:
             if delivery is None:
@@ -227,10 +230,10 @@ class Reinjector:
             if connection is not None:
                 self._keep(connection)
 
-    def _delivery(self, envelope: Envelope, connection: _Connection, size: int) -> Delivery:
+    def _delivery(self, envelope: Envelope, connection: _Connection, size: int, strict: bool) -> Delivery:
         if "SMTPUTF8" in envelope.parameters and "SMTPUTF8" not in connection.extensions:
             raise _Broken("the server does not take SMTPUTF8 any more")
-        return Delivery(envelope, connection.extensions, size, all_or_nothing=not envelope.lmtp)
+        return Delivery(envelope, connection.extensions, size, all_or_nothing=not envelope.lmtp, strict=strict)
 
     async def _run(
         self, delivery: Delivery, connection: _Connection, chunks: Iterable[bytes], commit: Commit

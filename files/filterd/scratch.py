@@ -163,6 +163,11 @@ def head_limit(memory_per_message: int, message_size_limit: int, budget: int) ->
 def prepare_directory(path: str) -> None:
     """Make a private directory if it is missing, and prove that files can be made in it. Raises OSError."""
     os.makedirs(path, mode=0o750, exist_ok=True)
+    probe_directory(path)
+
+
+def probe_directory(path: str) -> None:
+    """Prove that files can be made in it. Raises OSError."""
     with tempfile.TemporaryFile(dir=path) as probe:
         probe.write(b"x")
 
@@ -187,10 +192,13 @@ def clean(directory: str, older_than: float) -> list[str]:
     removed = []
     for name in stale_entries(directory, older_than, time.time()):
         path = os.path.join(directory, name)
-        if stat.S_ISDIR(os.lstat(path).st_mode):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
+        try:
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                os.unlink(path)
+        except FileNotFoundError:
+            continue  # somebody was faster
         if not os.path.lexists(path):
             removed.append(name)
     return removed

@@ -64,12 +64,16 @@ class Delivery:
     """One message for the reinjecting server.
 
     With `all_or_nothing` (a client that takes one reply for all recipients) a temporary refusal of one
-    recipient stops the delivery before any content is sent; permanent refusals are left to the caller.
+    recipient stops the delivery before any content is sent; permanent refusals are left to the caller. With
+    `strict` any refusal stops it.
     """
 
-    def __init__(self, envelope: Envelope, server: Extensions, size: int, all_or_nothing: bool) -> None:
+    def __init__(
+        self, envelope: Envelope, server: Extensions, size: int, all_or_nothing: bool, strict: bool = False
+    ) -> None:
         self._envelope = envelope
-        self._all_or_nothing = all_or_nothing
+        self._all_or_nothing = all_or_nothing or strict
+        self._strict = strict
         self._pipelining = "PIPELINING" in server
         commands = esmtp.xforward_commands(envelope.xforward, server)
         self._plan: deque[tuple[_Expected, str]] = deque((_Expected(Stage.XFORWARD, -1), line) for line in commands)
@@ -141,7 +145,7 @@ class Delivery:
     def _rcpt(self, index: int, reply: Reply) -> Step:
         if not reply.positive:
             self.results[index] = passed_on(Stage.RCPT.value, reply)
-            if self._failure is None and not reply.permanent:
+            if self._failure is None and (self._strict or not reply.permanent):
                 self._failure = self.results[index]
         if index < len(self.results) - 1:
             return Step.READ
