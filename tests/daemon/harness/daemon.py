@@ -17,7 +17,8 @@ from typing import Any
 from .behaviour import PATIENCE, wait_until
 from .client import Client
 
-PROGRAM = Path(__file__).resolve().parents[3] / "files" / "filter_daemon.py"
+#: Other code and another interpreter can be tested, such as what is installed on a host.
+PROGRAM = Path(os.environ.get("FILTER_DAEMON_PROGRAM", Path(__file__).resolve().parents[3] / "files/filter_daemon.py"))
 PYTHON = os.environ.get("FILTER_DAEMON_PYTHON", sys.executable)
 
 
