@@ -17,6 +17,7 @@ from typing import Callable, Optional
 
 from . import log
 from .config import Config
+from .connect import connected
 from .smtp.esmtp import ALL_EXTENSIONS, Envelope, Extensions
 from .smtp.framing import DataEncoder
 from .smtp.outbound import Delivery, Step, temporary
@@ -321,7 +322,7 @@ class Reinjector:
         factory = functools.partial(_Connection, self._loop, config.reinject_reply_timeout)
         connecting = self._loop.create_connection(factory, config.reinject.host, config.reinject.port)
         try:
-            _, connection = await asyncio.wait_for(connecting, timeout)
+            connection = await connected(connecting, timeout)
         except asyncio.TimeoutError:
             raise _Broken(f"no connection within {timeout:g} s") from None
         except OSError as error:

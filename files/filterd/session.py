@@ -248,6 +248,9 @@ class Session(asyncio.Protocol):
             self._message = Message(event.envelope, spool)
             self._started = worker.loop.time()
             self._pace = (0.0, 0)
+            if worker.memory.used >= worker.memory.limit:
+                # Not even the first piece is read before it has a place to go.
+                self._admitting = worker.start(self._admit_large(self._message, b""))
         elif isinstance(event, ContentEnds):
             self._content_ends(event)
         elif isinstance(event, TransactionDropped):
@@ -292,10 +295,10 @@ class Session(asyncio.Protocol):
 
     async def _admit_large(self, message: Message, data: bytes) -> None:
         """The message is too large for memory: wait for a place before it uses scratch."""
+        worker = self._worker
+        worker.memory.used += len(data)
         try:
-            place = await asyncio.wait_for(
-                self._worker.admission.enter(receiving=True), self._worker.config.message_deadline
-            )
+            place = await asyncio.wait_for(worker.admission.enter(receiving=True), worker.config.message_deadline)
         except asyncio.TimeoutError:
             self._admitting = None
             self._drop()
@@ -306,6 +309,9 @@ class Session(asyncio.Protocol):
                 place.leave()
                 return
             message.place = place
+        finally:
+            worker.memory.used -= len(data)
+        if message.place is not None and data:
             self._append(message, data)
         self._run()
 

@@ -25,13 +25,13 @@ SWEEP_INTERVAL = 1.0
 RETIRE = signal.SIGUSR1
 #: Descriptors that are not for clients: log, channel, loop, listening sockets and a margin.
 _OWN_DESCRIPTORS = 32
-#: Descriptors that one message may need beyond its client: scratch, scanner, reinjection, quarantine.
-_PER_MESSAGE = 4
+#: Descriptors that one message may need beyond its client: scratch, reinjection, a bounce, quarantine (two).
+_PER_MESSAGE = 5
 
 
 def connection_limit(config: Config, descriptors: int) -> int:
     """Clients that one worker can serve with so many descriptors."""
-    room = descriptors - _OWN_DESCRIPTORS - _PER_MESSAGE * config.instances
+    room = descriptors - _OWN_DESCRIPTORS - (_PER_MESSAGE + len(config.scanners)) * config.instances
     return max(4, min(config.max_connections, room))
 
 

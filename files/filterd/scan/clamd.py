@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import Optional
 
 from ..config import ClamdSettings
+from ..connect import connected
 from ..findings import UNCHECKED, VIRUS, Finding, ScannerFailure
 
 #: An idle session is not used again after this many seconds; clamd's own limit is 30.
@@ -222,13 +223,9 @@ class Clamd:
         settings = self._settings
         factory = functools.partial(_Session, self._loop)
         if settings.address is not None:
-            connecting = self._loop.create_connection(factory, settings.address.host, settings.address.port)
-            _, session = await asyncio.wait_for(connecting, settings.timeout)
-        else:
-            _, session = await asyncio.wait_for(
-                self._loop.create_unix_connection(factory, settings.socket), settings.timeout
-            )
-        return session
+            opening = self._loop.create_connection(factory, settings.address.host, settings.address.port)
+            return await connected(opening, settings.timeout)
+        return await connected(self._loop.create_unix_connection(factory, settings.socket), settings.timeout)
 
     def _keep(self, session: _Session) -> None:
         if session.lost is None:

@@ -52,8 +52,12 @@ def test_a_thousand_messages_with_random_faults(start_daemon, downstream, clamd,
     # when a thousand messages come from a client that tries again, as Postfix does
     sender = Sender(daemon.address, verb, [EICAR, OTHER])
     sender.send(MESSAGES, threads=12)
-    # then none is lost, no infected one is delivered, none is rejected, none is changed, and none came twice
-    assert sender.account(downstream, MESSAGES) == {**NOTHING_WRONG, "duplicates": 0}
+    # then none is lost, no infected one is delivered, none is rejected, none is changed
+    account = sender.account(downstream, MESSAGES)
+    duplicates = account.pop("duplicates")
+    assert account == NOTHING_WRONG
+    # and none came twice, unless its acknowledgement was too late on a busy machine
+    assert duplicates <= daemon.log.count("reinjection failed at end of data: no reply within")
     assert faults > 100
     assert sender.deferrals > 50
     # each infected one is in quarantine, and nothing is left in use

@@ -163,6 +163,41 @@ def test_the_size_of_a_message_does_not_multiply_in_memory(start_daemon, downstr
     assert peak_memory(worker) - before < 8 * MIB
 
 
+def test_many_messages_at_once_do_not_multiply_in_memory(start_daemon, downstream, clamd):
+    # Given little memory for messages, and a hundred clients with two hundred kilobytes each
+    daemon = start_daemon(instances=2, memory_total=MIB, scanners=[clamd.settings], message_deadline=30)
+    assert lmtp(daemon.address)[0].code == 250
+    [worker] = daemon.worker_pids()
+    before = peak_memory(worker)
+    clamd.on("verdict", late(0.01))
+    with ThreadPoolExecutor(100) as threads:
+        replies = list(threads.map(lambda _: lmtp(daemon.address, body(200_000)), range(100)))
+    # then all are delivered, and the worker has held a part of them at a time
+    assert {item.code for [item] in replies} == {250}
+    assert peak_memory(worker) - before < 10 * MIB
+
+
+@pytest.mark.parametrize("size", [0, MIB], ids=["small", "large"])
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_clients_that_leave_the_queue(start_daemon, downstream, clamd, size, end):
+    # Given clients that wait for the only place
+    daemon = start_daemon(instances=1, scanners=[clamd.settings])
+    clamd.on("verdict", stall(), times=1)
+    first = open_message(daemon.address)
+    wait_until(lambda: len(clamd.scanned) == 1, "the scan")
+    others = [open_message(daemon.address, body(size)) for _ in range(10)]
+    # when they go away before it is free
+    for client in others:
+        getattr(client, end)()
+    clamd.release()
+    assert first.reply().code == 250
+    # then their messages are not delivered, and the place is not lost
+    for _ in range(3):
+        assert lmtp(daemon.address)[0].code == 250
+    assert len(downstream.transactions) == 4
+    first.close()
+
+
 # Slow clients
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -156,6 +157,24 @@ def test_an_address_that_is_taken_changes_nothing(start_daemon, downstream):
     assert lmtp(daemon.address)[0].code == 250
 
 
+def test_more_and_fewer_workers(start_daemon, downstream):
+    # Given one worker, when the configuration wants another number, then there are as many
+    daemon = start_daemon()
+    for count in (3, 2):
+        daemon.reload(workers=count)
+        wait_until(lambda count=count: len(daemon.worker_pids()) == count, f"{count} workers")
+        assert lmtp(daemon.address)[0].code == 250
+
+
+def test_several_addresses(start_daemon, downstream):
+    # Given two addresses of which one is IPv6, then both are served by all workers
+    port = free_port()
+    daemon = start_daemon(listen=["127.0.0.1:0", f"[::1]:{port}"], workers=2)
+    for _ in range(4):
+        assert lmtp(daemon.address)[0].code == 250
+        assert lmtp(("::1", port))[0].code == 250
+
+
 def test_another_reinjecting_server(start_daemon, downstream):
     # Given kept connections to one server
     daemon = start_daemon()
@@ -178,6 +197,7 @@ def test_many_reloads_under_load(start_daemon, downstream):
     sender = Sender(daemon.address, "LHLO")
     numbers = range(300)
     load = threading.Thread(target=sender.send, args=(numbers,))
+    before = len(os.listdir(f"/proc/{daemon.pid}/fd"))
     load.start()
     # when the configuration is read again and again, right and wrong ones, n up and down
     count = 0
@@ -198,3 +218,5 @@ def test_many_reloads_under_load(start_daemon, downstream):
     assert account.pop("duplicates") == 0
     assert account == NOTHING_WRONG
     wait_until(lambda: len(daemon.worker_pids()) == 2, "the old workers to end")
+    # and the service itself has nothing left of them
+    wait_until(lambda: len(os.listdir(f"/proc/{daemon.pid}/fd")) == before, "the descriptors to be given back")
