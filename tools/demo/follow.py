@@ -46,7 +46,7 @@ def journey(sample: Sample) -> Journey:
     began = time.time()
     try:
         front = _send(way)
-        answer = _status(way, began, "front queue", front, "relay=127.0.0.1")
+        answer = _status(way, began, "front queue", front, "127.0.0.1")
         _prove_filter(way, began, answer)
         back = _QUEUED.search(answer)
         if sample.expected == DELIVERED and back:
@@ -88,20 +88,23 @@ def _journal(began: float, pattern: re.Pattern[str]) -> list[str]:
 def _status(way: Journey, began: float, step: str, queue_id: str, relay: str) -> str:
     """Wait until a queue entry was sent through a relay; return what the relay answered.
 
-    Raises Unmet when it bounced, or was not sent in time; a deferred one is waited for.
+    Raises Unmet when it went elsewhere, bounced, or was not sent in time; a deferred one is waited for.
     """
-    pattern = re.compile(rf"{queue_id}: to=<.*{re.escape(relay)}.* status=(\w+) \((.*)\)$")
+    pattern = re.compile(rf"{queue_id}: to=<.* relay=([^,]+), .* status=(\w+) \((.*)\)$")
     deadline = time.monotonic() + PATIENCE
     while True:
         lines = _journal(began, pattern)
         found = pattern.search(lines[-1]) if lines else None
-        if found and found.group(1) == "sent":
+        via, status, words = found.groups() if found else ("", "not tried", "")
+        if status == "sent" and via.startswith(relay):
             way.prove(step, lines[-1])
-            return found.group(2)
-        if (found and found.group(1) == "bounced") or time.monotonic() > deadline:
+            return words
+        if status in ("sent", "bounced") or time.monotonic() > deadline:
             for line in _journal(began, re.compile(re.escape(queue_id))):
                 way.prove(step, line)
-            raise Unmet(f"{found.group(1)}: {found.group(2)}" if found else f"no delivery within {PATIENCE:.0f} s")
+            if status in ("sent", "bounced"):
+                raise Unmet(f"{status} by {via}, not sent by {relay}: {words}")
+            raise Unmet(f"{status} for {PATIENCE:.0f} s: {words}")
         time.sleep(0.5)
 
 
@@ -122,7 +125,7 @@ def _prove_filter(way: Journey, began: float, answer: str) -> None:
 def _prove_delivery(way: Journey, began: float, back: str) -> None:
     """Follow the reinjected message into the mailbox and compare what lies there."""
     sample = way.sample
-    _status(way, began, "back queue", back, "relay=local")
+    _status(way, began, "back queue", back, "local")
     paths = _mailbox_files(sample)
     if len(paths) != 1:
         raise Unmet(f"{len(paths)} copies in the mailbox: {paths}")
