@@ -15,6 +15,8 @@ from .smtp.esmtp import Envelope, Recipient, decode_xtext
 from .smtp.reply import Reply, printable
 
 Refusal = tuple[Recipient, Reply]
+#: Bytes of the largest message that is returned whole when RET=FULL asks for it (Postfix: bounce_size_limit).
+RETURN_LIMIT = 50000
 _HEADER_LIMIT = 65536
 
 
@@ -24,20 +26,32 @@ def wants_failure_report(recipient: Recipient) -> bool:
     return "FAILURE" in notify
 
 
+def wants_whole(envelope: Envelope, size: int) -> bool:
+    """Whether a report returns the whole message of `size` bytes, and not its header only (RFC 3461 section 4.3)."""
+    return envelope.parameters.get("RET", "").upper() == "FULL" and size <= RETURN_LIMIT
+
+
 def failure_report(
-    envelope: Envelope, refusals: list[Refusal], header: bytes, hostname: str, message_id: str
+    envelope: Envelope, refusals: list[Refusal], original: bytes, whole: bool, hostname: str, message_id: str
 ) -> Optional[tuple[Envelope, bytes]]:
-    """Envelope and content of a bounce, or None when nobody is to be told (the null sender never is)."""
+    """Envelope and content of a bounce, or None when nobody is to be told (the null sender never is).
+
+    `original` is the message itself if `whole`, else its header block.
+    """
     told = [(recipient, reply) for recipient, reply in refusals if wants_failure_report(recipient)]
     if not envelope.sender or not told:
         return None
     international = any(not text.isascii() for text in [envelope.sender, *(item.address for item, _ in told)])
-    header = _whole_lines(header[:_HEADER_LIMIT])
-    eight_bit = international or not header.isascii()
+    if not whole:
+        original = _whole_lines(original[:_HEADER_LIMIT])
+    eight_bit = international or not original.isascii()
     encoding = "Content-Transfer-Encoding: " + ("8bit" if eight_bit else "7bit")
     # RFC 6533: the types for reports with international addresses.
     status_type = "message/global-delivery-status" if international else "message/delivery-status"
-    header_type = "message/global-headers" if international else "text/rfc822-headers"
+    if whole:
+        original_type = "message/global" if international else "message/rfc822"
+    else:
+        original_type = "message/global-headers" if international else "text/rfc822-headers"
     boundary = f"filter-stack-{message_id}"
     lines = [
         f"From: Mail Delivery System <MAILER-DAEMON@{hostname}>",
@@ -75,10 +89,10 @@ def failure_report(
         lines.append("Action: failed")
         lines.append(f"Status: {reply.enhanced or '5.0.0'}")
         lines.append(f"Diagnostic-Code: smtp; {reply.brief(400)}")
-    lines += ["", f"--{boundary}", f"Content-Type: {header_type}", encoding, ""]
+    lines += ["", f"--{boundary}", f"Content-Type: {original_type}", encoding, ""]
     text = "\r\n".join(lines) + "\r\n"
     end = f"\r\n--{boundary}--\r\n"
-    content = text.encode("utf-8", "replace") + header + end.encode("ascii")
+    content = text.encode("utf-8", "replace") + original + end.encode("ascii")
     parameters = {"BODY": "8BITMIME"} if eight_bit else {}
     if international:
         parameters["SMTPUTF8"] = ""

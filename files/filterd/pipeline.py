@@ -187,15 +187,16 @@ class Pipeline:
         refusals = [pair for pair in zip(message.envelope.recipients, replies) if not pair[1].positive]
         if not refusals or len(refusals) == len(replies):
             return
-        report = notify.failure_report(
-            message.envelope, refusals, message.analysis.header, self._config.own_name, message.id
-        )
         log.info(f"message id={message.id} refused recipients: {notify.describe(refusals)}")
-        if report is None:
-            return
         # The message is delivered: whatever becomes of the bounce, a 4xx would deliver it again at every retry.
         try:
-            await self._send_report(message, *report)
+            whole = notify.wants_whole(message.envelope, message.size)
+            original = message.spool.head(message.size) if whole else message.analysis.header
+            report = notify.failure_report(
+                message.envelope, refusals, original, whole, self._config.own_name, message.id
+            )
+            if report is not None:
+                await self._send_report(message, *report)
         except Exception as error:
             log.error(f"message id={message.id} the sender could not be told of {notify.describe(refusals)}: {error}")
 

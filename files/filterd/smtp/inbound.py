@@ -175,7 +175,7 @@ class InboundSession:
         for reply in replies:
             self._say(reply)
         self._forget()
-        self._idle = 0
+        self._idle = self._errors = 0
         self._state = _State.COMMAND
 
     def shut_down(self, reply: Reply) -> None:

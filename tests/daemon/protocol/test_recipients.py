@@ -140,6 +140,8 @@ class TestBounce:
         bounce = relay.downstream.wait_for_accepted(2)[1]
         assert b"\r\nOriginal-Envelope-Id: my+id\r\n" in bounce.content
         assert b"\r\nOriginal-Recipient: rfc822; C+C@example.com\r\n" in bounce.content
+        assert b"\r\nContent-Type: message/rfc822\r\n" in bounce.content
+        assert CLEAN in bounce.content
         assert "ENVID" not in parameters(bounce.mail)
 
     def test_xforward_attributes_are_those_of_the_message_only(self, relay):

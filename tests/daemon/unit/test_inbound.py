@@ -268,10 +268,10 @@ class TestEndOfPatience:
         assert peer.send("NOOP\r\n" * 10)[-1] == 421
         assert peer.session.closed
 
-    def test_messages_end_idleness(self):
-        peer = greeted(idle_commands=10)
+    def test_messages_end_idleness_and_make_up_for_errors(self):
+        peer = greeted(idle_commands=10, errors=10)
         for _ in range(20):
-            assert peer.send("NOOP\r\n" + MESSAGE)[-1] == 250
+            assert peer.send("NOOP\r\nBOGUS\r\n" + MESSAGE)[-1] == 250
 
 
 class TestContent:

@@ -22,9 +22,9 @@ def refused(address: str = "b@example.com", reply: Reply = NEVER, **parameters) 
     return Recipient(address, parameters), reply
 
 
-def report(*refusals, sender="a@example.com", header=HEADER, **parameters):
+def report(*refusals, sender="a@example.com", header=HEADER, whole=False, **parameters):
     envelope = Envelope(sender, parameters, [pair[0] for pair in refusals], {"NAME": "x"}, False, "x")
-    made = notify.failure_report(envelope, list(refusals), header, "filter.example.com", "0123456789")
+    made = notify.failure_report(envelope, list(refusals), header, whole, "filter.example.com", "0123456789")
     if made is None:
         return None
     return made[0], made[1], email.message_from_bytes(made[1], policy=email.policy.SMTP)
@@ -100,6 +100,27 @@ class TestContent:
         ]
         assert "Final-Recipient: utf-8; jürgen@example.com".encode() in content
         assert b"Final-Recipient: rfc822; b@example.com" in content
+
+    @pytest.mark.parametrize("address", ["b@example.com", "jürgen@example.com"])
+    def test_returns_the_whole_message_when_asked(self, address):
+        content = "Subject: Grüße\r\n\r\n.\r\nbody\r\n".encode()
+        _, report_content, message = report(refused(address), header=content, whole=True)
+        returned = list(message.iter_parts())[2]
+        assert returned.get_content_type() == ("message/rfc822" if address.isascii() else "message/global")
+        assert b"\r\n\r\n" + content + b"\r\n--filter-stack-" in report_content
+
+    @pytest.mark.parametrize(
+        ("parameters", "size", "whole"),
+        [
+            ({}, 10, False),
+            ({"RET": "HDRS"}, 10, False),
+            ({"RET": "full"}, 50000, True),
+            ({"RET": "FULL"}, 50001, False),
+        ],
+    )
+    def test_when_the_whole_message_is_returned(self, parameters, size, whole):
+        envelope = Envelope("a@example.com", parameters, [], {}, False, "x")
+        assert notify.wants_whole(envelope, size) == whole
 
     def test_nothing_can_be_injected(self):
         # Given replies and addresses with line ends and controls, then every header of the report is our own.
