@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 
 import pytest
@@ -20,7 +19,7 @@ CUTS = st.lists(st.integers(0, 100), max_size=10)
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     places = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
-    return [data[start:end] for start, end in itertools.pairwise(places)]
+    return [data[places[index] : places[index + 1]] for index in range(len(places) - 1)]
 
 
 def decode(data: bytes, cuts: list[int] | None = None) -> tuple[bytes, bool, bytes, bool]:
