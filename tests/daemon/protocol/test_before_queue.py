@@ -9,16 +9,20 @@ understand shows the client only "451 4.3.0 queue file write error".
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
-from harness.behaviour import late, reply
+from harness.behaviour import reply, wait_until
 from harness.clamd import EICAR
 from harness.client import CLEAN, Client, stuff
 from harness.downstream import parameters
 
 
-def proxy_session(client: Client, content: bytes, recipients: tuple[str, ...] = ("b@example.com",), slow: float = 0.0):
+def proxy_session(
+    client: Client,
+    content: bytes,
+    recipients: tuple[str, ...] = ("b@example.com",),
+    hold: threading.Event | None = None,
+):
     """What smtpd(8) says for one message, and the answer that its client is shown."""
     assert client.banner.code == 220
     offered = client.hello("EHLO", "mail.example.com")
@@ -30,13 +34,12 @@ def proxy_session(client: Client, content: bytes, recipients: tuple[str, ...] = 
             assert client.command(line).code == 250
     assert client.command("MAIL FROM:<a@example.org> SIZE=100 BODY=8BITMIME AUTH=<>").code == 250
     for recipient in recipients:
-        time.sleep(slow)
         assert client.command(f"RCPT TO:<{recipient}>").code == 250
     assert client.command("DATA").code == 354
     wire = stuff(content)
-    for start in range(0, len(wire), 1000):
-        time.sleep(slow)
-        client.send(wire[start : start + 1000])
+    client.send(wire[: len(wire) // 2])
+    assert hold is None or hold.wait(60)  # in the middle of the message
+    client.send(wire[len(wire) // 2 :])
     answer = client.reply()
     # QUIT, and gone without waiting.
     client.send(b"QUIT\r\n")
@@ -92,31 +95,39 @@ def test_slow_clients_hold_no_place(start_daemon, downstream):
     # Given n = 1 and slow clients in the middle of their messages, then others are served meanwhile.
     daemon = start_daemon(instances=1)
     answers = []
+    hold = threading.Event()
     slow = [
-        threading.Thread(target=lambda: answers.append(proxy_session(daemon.client(), CLEAN * 40, slow=0.05)))
+        threading.Thread(target=lambda: answers.append(proxy_session(daemon.client(), CLEAN * 40, hold=hold)))
         for _ in range(5)
     ]
     for thread in slow:
         thread.start()
-    time.sleep(0.1)
     for _ in range(10):
         assert proxy_session(daemon.client(), CLEAN).code == 250
     assert not answers
+    hold.set()
     for thread in slow:
-        thread.join()
+        thread.join(60)
     assert [answer.code for answer in answers] == [250] * 5
 
 
 def test_a_client_that_leaves_during_the_scan_leaves_no_message(relay):
     # smtpd(8) drops the connection when its own client does; it would come again, so nothing may be reinjected.
-    relay.downstream.on("data", late(0.3))
+    go_on = threading.Event()
+
+    def answer_late(stage, _line, _transaction):
+        assert stage != "data" or go_on.wait(60)
+
+    relay.downstream.decide = answer_late
+    logged = len(relay.daemon.log)
     with relay.client("EHLO") as client:
         client.envelope()
         client.send(b"DATA\r\n" + stuff(CLEAN))
-        client.reply()
-        time.sleep(0.1)
+        wait_until(lambda: "DATA" in relay.downstream.commands, "the message at the next hop")
         client.abort()
-    time.sleep(0.5)
+    relay.daemon.wait_for_log("given up: the client closed", since=logged)
+    go_on.set()
+    wait_until(lambda: relay.downstream.transactions[0].connection not in relay.downstream.open, "the end of it")
     assert relay.downstream.dots == 0
 
 
