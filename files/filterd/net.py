@@ -18,7 +18,7 @@ from .smtp.inbound import Limits
 from .smtp.reply import Reply
 
 #: Seconds of silence inside a message that are still borne when the service stops.
-_STOP_SILENCE = 5.0
+_STOP_SILENCE = 3.0
 
 _EVICTED = Reply(421, "4.3.2", "Error: too many connections, idle ones are closed")
 

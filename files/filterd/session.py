@@ -31,7 +31,7 @@ _TURN = 200
 #: Bytes that may wait behind a message that is being scanned before reading stops.
 _BACKLOG = 65536
 #: Seconds that a client has to take the last replies before its connection is cut.
-_LAST_WORDS = 5.0
+_LAST_WORDS = 3.0
 #: While others wait, a message that uses scratch has to come with this many bytes in this many seconds.
 _PACE = 65536
 _PACE_TIME = 5.0

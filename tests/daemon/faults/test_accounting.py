@@ -23,6 +23,7 @@ SERVER_FAULTS = [
 SCANNER_FAULTS = [close(), reset(), raw(b"nonsense\0"), late(0.05), raw(b"1: stream: Out of memory ERROR\0"), stall()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["LHLO", "EHLO"])
 def test_a_thousand_messages_with_random_faults(start_daemon, downstream, clamd, verb):
     # Given neighbours each of which fails in one of forty of its steps, in some way

@@ -78,6 +78,7 @@ def test_waiting_longer_than_the_deadline(start_daemon, downstream, clamd, size,
     assert len(downstream.transactions) == 4
 
 
+@pytest.mark.slow
 def test_hundreds_of_waiting_clients_whose_patience_ends_at_once(start_daemon, downstream, clamd):
     # Given many more clients than the channel to the service can hold messages
     daemon = start_daemon(instances=1, message_deadline=2, scanners=[clamd.settings])
@@ -150,6 +151,7 @@ def test_scratch_never_holds_more_than_the_formula(start_daemon, downstream, fac
     assert len(downstream.accepted) == 24
 
 
+@pytest.mark.slow
 def test_the_size_of_a_message_does_not_multiply_in_memory(start_daemon, downstream, clamd):
     # Given a message far larger than what is kept in memory
     daemon = start_daemon(message_size_limit=96 * MIB, scanners=[clamd.settings])
@@ -163,6 +165,7 @@ def test_the_size_of_a_message_does_not_multiply_in_memory(start_daemon, downstr
     assert peak_memory(worker) - before < 8 * MIB
 
 
+@pytest.mark.slow
 def test_many_messages_at_once_do_not_multiply_in_memory(start_daemon, downstream, clamd):
     # Given little memory for messages, and a hundred clients with two hundred kilobytes each
     daemon = start_daemon(instances=2, memory_total=MIB, scanners=[clamd.settings], message_deadline=30)
@@ -228,37 +231,30 @@ def test_slow_large_messages_never_take_the_last_place(start_daemon, downstream)
         client.abort()
 
 
-@pytest.mark.parametrize(("instances", "size"), [(1, 0), (2, MIB)])
-def test_a_slow_large_message_gives_way_when_others_wait(start_daemon, downstream, instances, size):
-    # Given a client that has the only place for messages under way, and trickles
-    daemon = start_daemon(instances=instances)
-    slow = open_message(daemon.address, body(MIB), end=False)
-    wait_until(lambda: scratch_in_use(daemon) > 0, "it to use scratch")
-    # when another message comes, then it need not wait until the slow one has finished
-    other = open_message(daemon.address, body(size))
-    other.socket.settimeout(0.2)
-    end = time.monotonic() + 12
-    while time.monotonic() < end:
-        slow.send(b"x")
-        if not other.silent(0.2):
-            break
-    other.socket.settimeout(5)
-    assert other.reply().code == 250
-    # and the slow one is told to come again when it has finished; nothing of it is reinjected
-    slow.send(b"\r\n.\r\n")
-    reply = slow.reply()
-    assert (reply.code, reply.enhanced) == (451, ["4.4.2"])
-    assert len(downstream.transactions) == 1
-    slow.close()
-    other.close()
-
-
-def test_a_slow_large_message_may_take_its_time_when_nobody_waits(start_daemon, downstream):
-    # Given a client that pauses inside a large message for longer than the pace allows under pressure
-    daemon = start_daemon(instances=1)
-    slow = open_message(daemon.address, body(MIB), end=False)
-    time.sleep(3)
-    slow.send(b".\r\n")
-    # then it is delivered
-    assert slow.reply().code == 250
-    slow.close()
+@pytest.mark.slow
+def test_slow_large_messages_give_way_when_others_wait(start_daemon, downstream):
+    # Given clients that trickle a large message: one has the only place that there is, one the only place for messages
+    # that are still being received, and one keeps nobody waiting
+    daemons = [start_daemon(instances=1), start_daemon(instances=2), start_daemon(instances=1)]
+    slow = [open_message(daemon.address, body(MIB), end=False) for daemon in daemons]
+    for daemon in daemons:
+        wait_until(lambda daemon=daemon: scratch_in_use(daemon) > 0, "it to use scratch")
+    # when other messages come to the first two
+    others = [open_message(daemons[0].address), open_message(daemons[1].address, body(MIB))]
+    waiting = list(others)
+    end = time.monotonic() + 20
+    while waiting and time.monotonic() < end:
+        for client in slow:
+            client.send(b"x")
+        waiting = [client for client in waiting if client.silent(0.1)]
+    # then they need not wait until the slow ones have finished
+    assert [client.reply().code for client in others] == [250, 250]
+    # and the slow ones are told to come again when they have finished; the third is delivered
+    for client in slow:
+        client.send(b"\r\n.\r\n")
+    replies = [client.reply() for client in slow]
+    assert [(item.code, item.enhanced) for item in replies[:2]] == [(451, ["4.4.2"])] * 2
+    assert replies[2].code == 250
+    assert len(downstream.transactions) == 3
+    for client in [*slow, *others]:
+        client.close()

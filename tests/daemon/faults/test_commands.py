@@ -16,6 +16,8 @@ from harness.clamd import EICAR
 from harness.client import CLEAN, lmtp, smtp
 from harness.daemon import Daemon, run
 
+from filterd.cli import main
+
 INFECTED = b"Subject: =?utf-8?q?=C3=A4?=\r\n\r\n..\r\n" + bytes(range(128, 256)) + EICAR + b"\r\n"
 TWO = ("bob@example.com", "carol@example.com")
 
@@ -125,15 +127,16 @@ def test_check_warns_of_what_the_next_server_lacks(tmp_path, downstream):
         (None, "cannot be read: No such file or directory"),
     ],
 )
-def test_a_wrong_configuration_is_one_line_and_78(tmp_path, command, content, words):
+def test_a_wrong_configuration_is_one_line_and_78(tmp_path, capfd, command, content, words):
     # Given a wrong configuration, when any command is run with it
     path = tmp_path / "daemon.json"
     if content is not None:
         path.write_text(content)
-    result = run(*command, "--config", str(path))
+    status = main([*command, "--config", str(path)])
     # then one line says what is wrong, nothing else, and the exit status is EX_CONFIG
-    assert (result.returncode, result.stdout) == (78, b"")
-    [line] = lines(result.stderr)
+    said = capfd.readouterr()
+    assert (status, said.out) == (78, "")
+    [line] = said.err.splitlines()
     assert line.startswith(f"{path}: ")
     assert words in line
 
@@ -317,12 +320,14 @@ def test_delete(kept, downstream):
 
 
 @pytest.mark.parametrize("action", ["show", "release", "delete"])
-@pytest.mark.parametrize("name", ["../daemon.json", "nonsense", "", "20261122T180000Z-0000000000", "/etc/passwd"])
-def test_what_is_not_in_quarantine(kept, downstream, action, name):
-    # Given something that is no message in quarantine, then one line says so and nothing happens to the others
+def test_what_is_not_in_quarantine(kept, downstream, capfd, action):
+    # Given something that is no message in quarantine
     daemon, quarantine_id = kept
-    result = daemon.run("quarantine", action, quarantine_id, name)
-    assert (result.returncode, result.stdout) == (1, b"")
-    assert len(lines(result.stderr)) == 1
+    for name in ("../daemon.json", "nonsense", "", "20261122T180000Z-0000000000", "/etc/passwd"):
+        # when it is named beside one that is, then one line says so
+        status = main(["quarantine", action, quarantine_id, name, "--config", str(daemon.path)])
+        said = capfd.readouterr()
+        assert (status, said.out, len(said.err.splitlines())) == (1, "", 1)
+    # and nothing has happened to the other
     assert len(daemon.quarantined()) == 1
     assert downstream.accepted == []

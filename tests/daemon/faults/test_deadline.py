@@ -121,7 +121,7 @@ def test_a_client_that_goes_while_its_message_is_scanned(start_daemon, downstrea
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "data"])
 def test_a_client_that_goes_while_its_message_is_reinjected(daemon, downstream, stage, end):
     # Given a reinjection that hangs before the dot
-    downstream.on(stage, late(0.5))
+    downstream.on(stage, late(0.3))
     client = Client(daemon.address)
     begin(client)
     wait_until(lambda: any(line.startswith("MAIL") for line in downstream.commands), "the reinjection")
@@ -136,7 +136,7 @@ def test_a_client_that_goes_while_its_message_is_reinjected(daemon, downstream, 
 @pytest.mark.parametrize("end", ["close", "abort"])
 def test_a_client_that_goes_after_the_dot(daemon, downstream, end):
     # Given a reinjection whose dot has been sent
-    downstream.on("dot", late(0.5))
+    downstream.on("dot", late(0.3))
     client = Client(daemon.address)
     begin(client)
     wait_until(lambda: downstream.dots == 1, "the dot")

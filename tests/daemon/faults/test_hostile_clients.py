@@ -7,7 +7,6 @@ from __future__ import annotations
 import random
 import socket
 import threading
-import time
 
 import pytest
 from harness.behaviour import PATIENCE, hard_close, stall, wait_until
@@ -66,6 +65,7 @@ def test_more_connections_than_allowed(start_daemon, downstream, begun):
     close_all(clients)
 
 
+@pytest.mark.slow
 def test_thousands_of_idle_connections(start_daemon, downstream):
     # Given three thousand idle connections to two workers
     daemon = start_daemon(workers=2)
@@ -113,47 +113,6 @@ def test_connections_that_end_at_once(daemon, downstream):
     # then nothing is left of them
     assert lmtp(daemon.address)[0].code == 250
     wait_until(lambda: descriptors(daemon) < 40, "the descriptors to be given back")
-
-
-# Time
-
-
-@pytest.mark.parametrize("begun", [[], ["EHLO x"], ["EHLO x", "MAIL FROM:<a@example.com>"]])
-def test_silence_between_commands(start_daemon, begun):
-    # Given a client that stops talking, then it is told and the connection ends
-    daemon = start_daemon(command_timeout=1)
-    client = Client(daemon.address)
-    for line in begun:
-        client.good(line)
-    assert client.read_to_end().startswith(b"421 4.4.2 ")
-    client.close()
-
-
-def test_silence_inside_a_message(start_daemon, downstream):
-    # Given a client that stops in the middle of its message, then it is told and nothing is delivered
-    daemon = start_daemon(data_timeout=1)
-    client = open_message(daemon.address, CLEAN, end=False)
-    assert client.read_to_end().startswith(b"421 4.4.2 ")
-    assert downstream.transactions == []
-    client.close()
-
-
-def test_a_message_that_never_ends(start_daemon, downstream):
-    # Given a client that sends a byte now and then, for ever
-    daemon = start_daemon(data_timeout=1, message_receive_timeout=1.5)
-    client = open_message(daemon.address, CLEAN, end=False)
-    client.socket.settimeout(0.1)
-    end = time.monotonic() + 10
-    data = b""
-    while not data and time.monotonic() < end:
-        client.send(b"x")
-        try:
-            data = client.socket.recv(1000)
-        except TimeoutError:
-            continue
-    # then it is cut off all the same
-    assert data.startswith(b"421 4.4.2 ")
-    client.close()
 
 
 # Amounts
@@ -204,7 +163,8 @@ def flood(client: Client, data: bytes, stop: threading.Event) -> None:
             return
 
 
-@pytest.mark.parametrize("line", [b"NOOP\r\n", b"HELP\r\n", b"what\r\n", b"RSET\r\n", b"EHLO x\r\n", b"\r\n"])
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [b"NOOP\r\n", b"what\r\n", b"EHLO x\r\n"])
 def test_commands_without_reading_the_replies(start_daemon, downstream, line):
     # Given clients that flood commands and never read
     daemon = start_daemon(max_errors=100_000, command_timeout=1)

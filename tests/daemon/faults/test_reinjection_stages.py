@@ -37,6 +37,13 @@ FAILURES: dict[str, Action] = {
     "flood-of-continuation": flood(),
     "flood-without-line-end": stall(b"2" * 300_000),
 }
+#: Every failure by both protocols, but for silence, which costs its time-out: that by LMTP alone.
+CASES = [
+    (failure, protocol)
+    for failure in FAILURES
+    for protocol in ("lmtp", "smtp")
+    if protocol == "lmtp" or not failure.endswith("stall")
+]
 #: More than the kernel would take at once.
 LARGE = CLEAN + (b"y" * 70 + b"\r\n") * 40000
 #: What the server says while it takes the content; there it owes no reply.
@@ -95,8 +102,7 @@ def codes(replies: list[Reply]) -> list[int]:
     return [item.code for item in replies]
 
 
-@pytest.mark.parametrize("protocol", ["lmtp", "smtp"])
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize(("failure", "protocol"), CASES)
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "content"])
 def test_a_failing_stage_is_told_to_the_client(pair: Pair, stage: str, failure: str, protocol: str) -> None:
     # Given a reinjecting smtpd that fails at this stage, always
@@ -133,8 +139,7 @@ def test_failing_while_the_content_is_sent(pair: Pair, failure: str, protocol: s
         assert set(codes(send(client, protocol))) == {250}
 
 
-@pytest.mark.parametrize("protocol", ["lmtp", "smtp"])
-@pytest.mark.parametrize("failure", [name for name in FAILURES if name != "451-without-enhanced-code"])
+@pytest.mark.parametrize(("failure", "protocol"), CASES)
 @pytest.mark.parametrize("stage", ["banner", "ehlo"])
 def test_a_server_that_cannot_be_greeted(pair: Pair, stage: str, failure: str, protocol: str) -> None:
     # Given a server that fails before any mail could be spoken of, and no kept connection

@@ -191,17 +191,18 @@ def test_another_reinjecting_server(start_daemon, downstream):
         other.stop()
 
 
+@pytest.mark.slow
 def test_many_reloads_under_load(start_daemon, downstream):
     # Given a load of mail
     daemon = start_daemon(workers=2, drain_timeout=30)
     sender = Sender(daemon.address, "LHLO")
-    numbers = range(300)
+    numbers = range(200)
     load = threading.Thread(target=sender.send, args=(numbers,))
     before = len(os.listdir(f"/proc/{daemon.pid}/fd"))
     load.start()
     # when the configuration is read again and again, right and wrong ones, n up and down
     count = 0
-    while load.is_alive() and count < 15:
+    while load.is_alive() and count < 9:
         count += 1
         if count % 4 == 0:
             daemon.path.write_text("wrong")

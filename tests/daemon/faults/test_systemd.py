@@ -181,18 +181,19 @@ def test_a_changed_listen_is_told_when_systemd_has_the_sockets(service, listener
     assert lmtp(listener.getsockname())[0].code == 250
 
 
+@pytest.mark.slow
 def test_restarts_under_load_refuse_no_connection(service, listener, downstream):
     # Given a load through a socket that systemd keeps open
     address = listener.getsockname()
     service.configure(workers=2, drain_timeout=10)
     sender = Sender(address, "LHLO")
-    numbers = range(300)
+    numbers = range(200)
     activate(service, [listener])
     load = threading.Thread(target=sender.send, args=(numbers,))
     load.start()
     # when the service is stopped and started again and again
     restarts = 0
-    while load.is_alive() and restarts < 5:
+    while load.is_alive() and restarts < 3:
         assert service.stop() == 0
         activate(service, [listener])
         restarts += 1
@@ -207,6 +208,7 @@ def test_restarts_under_load_refuse_no_connection(service, listener, downstream)
     assert account == NOTHING_WRONG
 
 
+@pytest.mark.slow
 def test_a_killed_service_under_load_refuses_no_connection(service, listener, downstream):
     # Given a load through a socket that systemd keeps open
     sender = Sender(listener.getsockname(), "EHLO")

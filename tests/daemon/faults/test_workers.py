@@ -26,19 +26,20 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["LHLO", "EHLO"])
 def test_workers_killed_at_random_moments_under_load(start_daemon, downstream, verb):
     # Given a load of clean and infected, small and large messages
     daemon = start_daemon(workers=2, instances=4)
     sender = Sender(daemon.address, verb)
-    numbers = range(400)
+    numbers = range(250)
     chance = random.Random(3)
     load = threading.Thread(target=sender.send, args=(numbers,))
     load.start()
     # when workers are killed again and again while it lasts
     kills = 0
-    while load.is_alive() and kills < 12:
-        time.sleep(chance.uniform(0.02, 0.2))
+    while load.is_alive() and kills < 8:
+        time.sleep(chance.uniform(0.01, 0.1))
         workers = daemon.worker_pids()
         if workers and load.is_alive():
             os.kill(chance.choice(workers), signal.SIGKILL)
@@ -54,6 +55,7 @@ def test_workers_killed_at_random_moments_under_load(start_daemon, downstream, v
     assert all(path.suffix == ".msg" for path in daemon.quarantine.iterdir())
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_at_once_is_not_replaced_in_a_loop(start_daemon):
     # Given workers that die as soon as they have started
     daemon = start_daemon()
@@ -105,6 +107,7 @@ def refused(daemon) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_silent_client_does_not_hold_up_the_stop(start_daemon, downstream):
     # Given a client that has begun a message and is silent, and patience for a minute
     daemon = start_daemon(drain_timeout=60)
