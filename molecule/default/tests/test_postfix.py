@@ -42,6 +42,8 @@ MAIN = {
     "content_filter": "scan:[127.0.0.1]:10024",
     "smtpd_forbid_bare_newline": "normalize",
     "smtpd_forbid_bare_newline_exclusions": "",
+    # One broken connection to the filter does not hold up everybody's mail.
+    "scan_destination_concurrency_failed_cohort_limit": "10",
 }
 
 
