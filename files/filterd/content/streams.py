@@ -16,7 +16,7 @@ from .mime import Consumer, Part, Walker
 
 MODES = ("auto", "whole", "parts", "both")
 #: Bytes of a message that `auto` gives as mail.
-MAIL_LIMIT = 32768
+MAIL_LIMIT = 16384
 
 
 def streams(
