@@ -27,8 +27,8 @@ update_copy() {
 }
 
 # ansible-test fetches a program that installs pip, from a host that often cannot be
-# reached, and uses it from this cache when it is there already. Python brings pip
-# along: this one does the same from there.
+# reached, and uses it from this cache when it is there already. Python brings a pip
+# along, which is good enough for each of the dozen environments that are made.
 provide_pip() {
   local version cache=$SANITY_HOME/.ansible/test/cache
   mkdir -p "$cache"
@@ -37,12 +37,9 @@ import pathlib, re, ansible_test
 text = (pathlib.Path(ansible_test.__file__).parent / "_internal/python_requirements.py").read_text()
 print(re.search(r"\bpip=.([0-9.]+)", text)[1])')
   cat >"$cache/get_pip_${version//./_}.py" <<'PYTHON'
-import subprocess
-import sys
+import ensurepip
 
-subprocess.check_call([sys.executable, "-m", "ensurepip"])
-arguments = [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
-sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments]))
+ensurepip.bootstrap()
 PYTHON
 }
 
@@ -61,6 +58,9 @@ settings = {}
 for line in sorted(listing.stdout.splitlines(), key=lambda line: line.startswith(":env:")):
     key, _, value = line.partition("=")
     settings[key.rpartition(".")[2]] = ast.literal_eval(value).replace("\n", "\n  ")
+# what .venv's pip has fetched already is not fetched again
+cache = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True)
+settings["cache-dir"] = cache.stdout.strip()
 print("[global]", *(f"{name} = {value}" for name, value in settings.items()), sep="\n")
 PYTHON
 }
