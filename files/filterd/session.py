@@ -121,11 +121,11 @@ class Session(asyncio.Protocol):
 
     def end(self, reply: Reply) -> None:
         """Say goodbye and close; at once when goodbye has been said before."""
-        if self._closing:
-            self._cut()
-            return
-        self._engine.shut_down(reply)
-        self._close()
+        if not self._closing:
+            self._engine.shut_down(reply)
+            self._close()
+        elif self._transport is not None:
+            self._transport.abort()
 
     def expire(self) -> None:
         """The client was silent for too long."""
@@ -154,10 +154,6 @@ class Session(asyncio.Protocol):
         """End as soon as nothing is under way."""
         if not self._engine.in_transaction:
             self.end(STOPPING)
-
-    def _cut(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
 
     # The turn of this session
 
