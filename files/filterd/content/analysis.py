@@ -45,7 +45,9 @@ class Analysis:
         def consume(data: bytes) -> None:
             search.feed(data)
             self._found_in_part = self._found_in_part or search.found
-            self.old_encodings = self.old_encodings or _has_old_encoding(data)
+            # What holds a NUL byte and is not called text is a file, and a file is scanned as one.
+            if not self.old_encodings and (part.text or b"\0" not in data):
+                self.old_encodings = _has_old_encoding(data)
 
         return consume
 

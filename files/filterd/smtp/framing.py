@@ -36,19 +36,21 @@ class DataDecoder:
     def feed(self, data: bytes) -> Decoded:
         """Content bytes in this piece; a tail that may be the beginning of the end is held back."""
         buffer = self._held + data if self._held else data
-        end = buffer.find(_END)
+        # The one search of most pieces: where no line begins with a dot, there is neither an end nor a dot to take off.
+        dotted = buffer.find(b"\r\n.") >= 0
+        end = buffer.find(_END) if dotted else -1
         if end >= 0:
             self._held = b""
-            return Decoded(self._content(buffer[: end + 2]), True, buffer[end + 5 :])
+            return Decoded(self._content(buffer[: end + 2], dotted), True, buffer[end + 5 :])
         keep = _held_length(buffer)
         self._held = buffer[len(buffer) - keep :] if keep else b""
-        return Decoded(self._content(buffer[: len(buffer) - keep] if keep else buffer), False, b"")
+        return Decoded(self._content(buffer[: len(buffer) - keep] if keep else buffer, dotted), False, b"")
 
-    def _content(self, raw: bytes) -> bytes:
+    def _content(self, raw: bytes, dotted: bool) -> bytes:
         if not raw:
             return b""
         # Never split inside CR LF or before a leading dot: those bytes are held back.
-        content = raw.replace(b"\r\n.", b"\r\n")
+        content = raw.replace(b"\r\n.", b"\r\n") if dotted else raw
         if self._skip:
             content = content[self._skip :]
             self._skip = 0

@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a role's defaults say and what its argument specs say is the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROLES = sorted(path for path in (Path(__file__).parents[3] / "roles").iterdir() if path.is_dir())
+
+
+def defaults(role: Path) -> dict[str, Any]:
+    return yaml.safe_load((role / "defaults/main.yml").read_text(encoding="utf-8"))
+
+
+def options(role: Path) -> dict[str, Any]:
+    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text(encoding="utf-8"))
+    return specs["argument_specs"]["main"]["options"]
+
+
+def test_there_are_roles() -> None:
+    assert len(ROLES) >= 8
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_defaults_and_argument_specs_are_the_same(role: Path) -> None:
+    assert {name: option.get("default") for name, option in options(role).items()} == defaults(role)
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_public_variable_is_described_and_starts_with_the_roles_name(role: Path) -> None:
+    for name, option in options(role).items():
+        assert name.startswith(f"{role.name}_")
+        assert option["description"]
+        assert option["type"]
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_internal_variable_starts_with_two_underlines_and_the_roles_name(role: Path) -> None:
+    for path in sorted((role / "vars").glob("*.yml")):
+        for name in yaml.safe_load(path.read_text(encoding="utf-8")):
+            assert name.startswith(f"__{role.name}_"), path
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_no_internal_variable_is_made_and_not_used(role: Path) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in sorted(role.rglob("*")) if path.is_file()]
+    for path in sorted((role / "vars").glob("*.yml")):
+        for name in yaml.safe_load(path.read_text(encoding="utf-8")):
+            uses = sum(len(re.findall(rf"\b{name}\b(?!:)", text)) for text in texts)
+            assert uses, f"{path}: {name}"
