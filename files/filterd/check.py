@@ -12,11 +12,11 @@ import sys
 from typing import Any, NamedTuple
 
 from . import __version__, scratch
-from .config import ClamdSettings, Config
+from .config import Config
 from .findings import ScannerFailure
 from .reinject import Reinjector
-from .scan import eicar
 from .scan.clamd import Clamd
+from .scan.settings import ClamdSettings
 from .smtp.esmtp import RELAYED_EXTENSIONS
 
 SECTIONS = ("directories", "listen", "reinject", "scanners")
@@ -168,17 +168,12 @@ async def _scanners(settings: Config, result: Report) -> None:
 
 
 async def _scanner(settings: ClamdSettings, result: Report) -> None:
-    clamd = Clamd(settings, asyncio.get_running_loop())
+    scanner = Clamd(settings, asyncio.get_running_loop())
     try:
-        version = await clamd.command("VERSION")
-        findings = await clamd.scan([[eicar.PATTERN]])
-    except (OSError, asyncio.TimeoutError, ScannerFailure) as error:
-        words = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or "no answer in time"
-        result.add("scanners", BAD, f"{settings.name}: {words}")
+        words = await scanner.probe()
+    except ScannerFailure as failure:
+        result.add("scanners", BAD, str(failure))
         return
     finally:
-        clamd.close()
-    if findings:
-        result.add("scanners", GOOD, f"{settings.name}: {version}; finds {findings[0].name} in the EICAR test pattern")
-    else:
-        result.add("scanners", WARNING, f"{settings.name}: {version}; does not know the EICAR test pattern")
+        scanner.close()
+    result.add("scanners", WARNING if "does not know" in words else GOOD, f"{scanner.name}: {words}")

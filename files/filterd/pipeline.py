@@ -21,21 +21,13 @@ from .content.streams import streams
 from .findings import VIRUS, Finding, ScannerFailure
 from .message import Message
 from .policy import Decision
+from .scan import VIRUS_SCANNER
+from .scan.panel import Panel
 from .scratch import ScratchFull
 from .smtp.esmtp import Envelope
 from .smtp.reply import Reply, printable
 
 _TROUBLE = Reply(451, "4.3.0", "Error: the filter has a problem, try again later")
-
-
-class Scanner(Protocol):
-    """What every scanner offers."""
-
-    name: str
-    content: str  #: one of content.streams.MODES
-
-    async def scan(self, streams: Iterable[Iterable[bytes]]) -> list[Finding]:
-        """Findings in all streams of one message, which can be read again. Raises ScannerFailure."""
 
 
 class Reinject(Protocol):
@@ -57,27 +49,30 @@ class _Content:
         return self._message.spool.chunks()
 
 
-class _Streams:
-    """What a scanner is given of a message; can be read again."""
+class _Subject:
+    """A message as scanners see it."""
 
-    def __init__(self, message: Message, mode: str) -> None:
+    def __init__(self, message: Message) -> None:
         self._message = message
-        self._mode = mode
+        self.id = message.id
+        self.envelope = message.envelope
+        self.client = message.client
+        self.size = message.size
 
-    def __iter__(self) -> Iterator[Iterable[bytes]]:
-        message = self._message
-        analysis = message.analysis
-        return streams(self._mode, _Content(message), message.size, analysis.attachments, analysis.old_encodings)
+    def content(self) -> Iterable[bytes]:
+        return _Content(self._message)
+
+    def streams(self, mode: str) -> Iterable[Iterable[bytes]]:
+        analysis = self._message.analysis
+        return streams(mode, self.content(), self.size, analysis.attachments, analysis.old_encodings)
 
 
 class Pipeline:
     """Takes complete messages of one worker to their end."""
 
-    def __init__(
-        self, config: Config, scanners: list[Scanner], reinject: Reinject, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, config: Config, panel: Panel, reinject: Reinject, loop: asyncio.AbstractEventLoop) -> None:
         self._config = config
-        self._scanners = scanners
+        self._panel = panel
         self._reinject = reinject
         self._loop = loop
 
@@ -114,29 +109,14 @@ class Pipeline:
 
     async def _scan(self, message: Message) -> list[Finding]:
         findings = message.analysis.finish()
-        if any(finding.category == VIRUS for finding in findings) or not self._scanners:
+        if any(finding.category == VIRUS for finding in findings):
             return findings
-        if len(self._scanners) == 1:
-            results = [await self._ask(self._scanners[0], message)]
-        else:
-            results = list(await asyncio.gather(*(self._ask(scanner, message) for scanner in self._scanners)))
-        failures = [result for result in results if isinstance(result, ScannerFailure)]
-        for result in results:
-            if not isinstance(result, ScannerFailure):
-                findings.extend(result)
-        if len(failures) == len(results) and self._config.on_scanner_failure != "pass":
-            raise failures[0]
-        for failure in failures:
+        outcome = await self._panel.ask(_Subject(message))
+        if VIRUS_SCANNER in outcome.failed and self._config.on_scanner_failure != "pass":
+            raise outcome.failures[0]
+        for failure in outcome.failures:
             log.warning(f"message id={message.id} {failure}")
-        # The same file may have been looked at as mail and by itself.
-        return list(dict.fromkeys(findings))
-
-    @staticmethod
-    async def _ask(scanner: Scanner, message: Message) -> list[Finding] | ScannerFailure:
-        try:
-            return await scanner.scan(_Streams(message, scanner.content))
-        except ScannerFailure as failure:
-            return failure
+        return findings + outcome.findings
 
     async def _keep(self, message: Message, findings: list[Finding]) -> str:
         return await self._on_disk(message.id, message.envelope, findings, _Content(message))

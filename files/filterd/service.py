@@ -18,6 +18,7 @@ from typing import NoReturn, Optional
 
 from . import __version__, config, log, scratch, systemd, worker
 from .admission import ALIVE, BATCH, HURRY, Book
+from .values import Address
 
 _BACKLOG = 1024
 #: A worker that ended sooner than this after its start is replaced only after the pause.
@@ -338,7 +339,7 @@ class Service:
         self._listeners = [kept.get(address) or added[address] for address in new.listen]
 
 
-def _listen(address: config.Address) -> socket.socket:
+def _listen(address: Address) -> socket.socket:
     host = "127.0.0.1" if address.host == "localhost" else address.host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -356,7 +357,7 @@ def _listen(address: config.Address) -> socket.socket:
 
 def _name(listener: socket.socket) -> str:
     name = listener.getsockname()
-    return str(config.Address(name[0], name[1])) if isinstance(name, tuple) else str(name)
+    return str(Address(name[0], name[1])) if isinstance(name, tuple) else str(name)
 
 
 def _how(status: int) -> str:

@@ -18,6 +18,7 @@ from .net import Worker
 from .pipeline import Pipeline
 from .reinject import Reinjector
 from .scan.clamd import Clamd
+from .scan.panel import Panel
 
 #: Seconds between looks at what has been silent for too long; also the beat that tells the service of a live loop.
 SWEEP_INTERVAL = 1.0
@@ -114,8 +115,8 @@ async def _serve(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     admission = Admission(channel, loop)
     reinjector = Reinjector(config, loop)
-    scanners = [Clamd(settings, loop) for settings in config.scanners]
-    pipeline = Pipeline(config, list(scanners), reinjector, loop)
+    panel = Panel([Clamd(settings, loop) for settings in config.scanners])
+    pipeline = Pipeline(config, panel, reinjector, loop)
     limit = connection_limit(config, _descriptors())
     worker = Worker(config, pipeline, reinjector, admission, loop, limit)
     admission.on_hurry = worker.hurry
@@ -132,7 +133,7 @@ async def _serve(
     gc.set_threshold(10000, 20, 50)
     acceptors = [_Acceptor(listener, worker, loop) for listener in listeners]
     admission.send(ALIVE)
-    beat = loop.create_task(_sweep(worker, reinjector, scanners, admission))
+    beat = loop.create_task(_sweep(worker, reinjector, panel, admission))
     await stop.wait()
     for acceptor in acceptors:
         acceptor.close()
@@ -142,18 +143,16 @@ async def _serve(
         await asyncio.sleep(0.02)
     beat.cancel()
     reinjector.close()
-    for scanner in scanners:
-        scanner.close()
+    panel.close()
     if not worker.idle:
         log.warning("stopping although messages are under way: their clients will send them again")
         await worker.abandon()
 
 
-async def _sweep(worker: Worker, reinjector: Reinjector, scanners: list[Clamd], admission: Admission) -> None:
+async def _sweep(worker: Worker, reinjector: Reinjector, panel: Panel, admission: Admission) -> None:
     while True:
         await asyncio.sleep(SWEEP_INTERVAL)
         worker.sweep()
         reinjector.sweep()
-        for scanner in scanners:
-            scanner.sweep()
+        panel.sweep()
         admission.send(ALIVE)

@@ -14,11 +14,13 @@ import re
 import struct
 from collections import deque
 from collections.abc import Iterable
-from typing import Optional
+from typing import Callable, Optional
 
-from ..config import ClamdSettings
 from ..connect import connected
-from ..findings import UNCHECKED, VIRUS, Finding, ScannerFailure
+from ..findings import UNCHECKED, VIRUS, Finding, ScannerFailure, Verdict
+from . import VIRUS_SCANNER, Subject
+from .eicar import PATTERN
+from .settings import ClamdSettings
 
 #: An idle session is not used again after this many seconds; clamd's own limit is 30.
 IDLE_LIMIT = 20.0
@@ -173,10 +175,25 @@ class Clamd:
         self._loop = loop
         self._idle: deque[_Session] = deque()
         self.name = settings.name
-        self.content = settings.content
+        self.kind = VIRUS_SCANNER
+        self.backup = False
 
-    async def scan(self, streams: Iterable[Iterable[bytes]]) -> list[Finding]:
-        """Findings in all streams of one message, which can be read again. Raises ScannerFailure."""
+    async def scan(self, subject: Subject) -> Verdict:
+        """What clamd says of all streams of one message. Raises ScannerFailure."""
+        return Verdict(tuple(await self._scan(lambda: subject.streams(self._settings.content))))
+
+    async def probe(self) -> str:
+        """Version, and what it says of the test pattern. Raises ScannerFailure."""
+        try:
+            version = await self.command("VERSION")
+        except (OSError, asyncio.TimeoutError) as error:
+            raise ScannerFailure(f"{self.name}: {_words(error)}") from None
+        findings = await self._scan(lambda: [[PATTERN]])
+        if not findings:
+            return f"{version}; does not know the EICAR test pattern"
+        return f"{version}; finds {findings[0].name} in the EICAR test pattern"
+
+    async def _scan(self, streams: Callable[[], Iterable[Iterable[bytes]]]) -> list[Finding]:
         current: list[_Session] = []
         end = self._loop.time() + self._settings.timeout
         timer = self._loop.call_at(end, self._give_up, current)
@@ -187,7 +204,7 @@ class Clamd:
                 if self._loop.time() >= end:
                     self._give_up(current)
                 try:
-                    replies = await session.scan(streams)
+                    replies = await session.scan(streams())
                 except ConnectionError:
                     words = session.lost or "closed the connection"
                     if session.used and not words.startswith("no answer"):

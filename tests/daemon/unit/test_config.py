@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterd import config
-from filterd.config import Address, Config, ConfigError
+from filterd.config import Config, ConfigError
+from filterd.values import Address
 
 KEYS = [field.name for field in dataclasses.fields(Config)]
 

@@ -1,0 +1,27 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keys for virus scanners and spam scorers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from .. import values
+from ..scan import settings
+from ..values import key
+
+
+@dataclasses.dataclass(frozen=True)
+class ScanningKeys:
+    """Keys for virus scanners and spam scorers."""
+
+    scanners: tuple[settings.Scanner, ...] = key(
+        (settings.ClamdSettings("/run/clamav/clamd.ctl", None, 60),),
+        settings.scanners,
+        "",
+        "virus scanners, all asked for each message; the EICAR test pattern is always found",
+        settings.back,
+    )
+    on_scanner_failure: str = key(
+        "tempfail", values.choice("tempfail", "pass"), "", "what becomes of a message that a scanner did not answer for"
+    )
