@@ -11,6 +11,7 @@ from .admission import Place
 from .content.analysis import Analysis
 from .scratch import Spool
 from .smtp.esmtp import Envelope, decode_xtext
+from .values import Address
 
 #: Part of the deadline, and seconds at most, that must be left for the reinjecting server's last answer.
 _COMMIT_SHARE = 0.1
@@ -27,8 +28,9 @@ class Timing(NamedTuple):
 class Message:
     """Envelope, content, and whether the point of no return has been passed."""
 
-    def __init__(self, envelope: Envelope, spool: Spool) -> None:
+    def __init__(self, envelope: Envelope, spool: Spool, listen: Optional[Address] = None) -> None:
         self.id = secrets.token_hex(5)
+        self.listen = listen  #: which of our own addresses took it
         self.envelope = envelope
         self.spool = spool
         self.place: Optional[Place] = None  #: one of the n places, once it has been admitted

@@ -13,30 +13,22 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Iterable, Iterator
-from typing import Callable, Protocol
 
-from . import log, notify, policy, quarantine
+from . import headers, log, notify, policy
 from .config import Config
 from .content.streams import streams
-from .findings import VIRUS, Finding, ScannerFailure
+from .findings import CATEGORIES, CLEAN, SPAM, VIRUS, Finding, ScannerFailure, Score
 from .message import Message
 from .policy import Decision
+from .reports import Reinject, Reports, Store
 from .scan import VIRUS_SCANNER
 from .scan.panel import Panel
 from .scratch import ScratchFull
-from .smtp.esmtp import Envelope
 from .smtp.reply import Reply, printable
 
 _TROUBLE = Reply(451, "4.3.0", "Error: the filter has a problem, try again later")
-
-
-class Reinject(Protocol):
-    """What hands messages back to Postfix."""
-
-    async def deliver(
-        self, envelope: Envelope, chunks: Iterable[bytes], size: int, commit: Callable[[], bool]
-    ) -> list[Reply]:
-        """One reply for each recipient."""
+#: Dispositions after which a copy stays in quarantine.
+_KEPT = ("quarantine", "discard", "bounce")
 
 
 class _Content:
@@ -58,6 +50,7 @@ class _Subject:
         self.envelope = message.envelope
         self.client = message.client
         self.size = message.size
+        self.budget = message.spool.budget
 
     def content(self) -> Iterable[bytes]:
         return _Content(self._message)
@@ -67,6 +60,26 @@ class _Subject:
         return streams(mode, self.content(), self.size, analysis.attachments, analysis.old_encodings)
 
 
+class _Work:
+    """One message, and what is known and decided about it so far."""
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.findings: list[Finding] = []
+        self.scores: list[Score] = []
+        self.virus_scanned = False
+        self.decisions: list[Decision] = []  # one for each recipient
+        self.quarantine_id = "-"
+
+    @property
+    def names(self) -> str:
+        return printable(", ".join(finding.name for finding in self.findings))[:200]
+
+    def which(self, *dispositions: str) -> list[int]:
+        """The recipients with one of these dispositions, by their numbers."""
+        return [number for number, decision in enumerate(self.decisions) if decision.disposition in dispositions]
+
+
 class Pipeline:
     """Takes complete messages of one worker to their end."""
 
@@ -74,93 +87,143 @@ class Pipeline:
         self._config = config
         self._panel = panel
         self._reinject = reinject
+        self._store = Store(config.quarantine_directory, loop)
+        self._reports = Reports(reinject, self._store, loop)
         self._loop = loop
 
     async def handle(self, message: Message) -> list[Reply]:
         """One reply for each recipient in LMTP, else one for all. Never raises but CancelledError."""
         recipients = len(message.envelope.recipients)
-        findings: list[Finding] = []
-        decision = policy.CLEAN
-        quarantine_id = "-"
+        work = _Work(message)
         try:
             hops = message.analysis.received_count
             if hops > self._config.max_received_headers:
                 refusal = Reply(554, "5.4.6", f"Error: too many hops ({hops} Received headers), filter id={message.id}")
-                return self._answer(message, [refusal] * recipients, "loop", "reject", findings, quarantine_id)
-            findings = await self._scan(message)
-            decision = policy.decide(self._config, findings)
-            if decision.quarantine:
-                quarantine_id = await self._keep(message, findings)
-            replies = await self._carry_out(message, decision, findings, quarantine_id)
+                return self._answer(work, [refusal] * recipients, "loop", "reject")
+            await self._scan(work)
+            self._decide(work)
+            replies = await self._carry_out(work)
+            return self._answer(work, replies, _worst(work.decisions), _all_dispositions(work.decisions))
         except ScannerFailure as failure:
             log.error(f"message id={message.id} {failure}")
             reply = Reply(451, "4.3.0", f"Error: virus scanner not available, filter id={message.id}")
-            replies, decision = [reply] * recipients, Decision("unscanned", "tempfail", False)
+            return self._answer(work, [reply] * recipients, "unscanned", "tempfail")
         except (OSError, ScratchFull) as error:
             log.error(f"message id={message.id} {error}")
             reply = Reply(451, "4.3.1", f"Error: storage problem, filter id={message.id}")
-            replies, decision = [reply] * recipients, Decision(decision.verdict, "tempfail", False)
         except Exception:
             log.error(f"message id={message.id} " + traceback.format_exc().replace("\n", " | "))
-            replies, decision = [_TROUBLE] * recipients, Decision(decision.verdict, "tempfail", False)
-        return self._answer(message, replies, decision.verdict, decision.disposition, findings, quarantine_id)
+            reply = _TROUBLE
+        return self._answer(work, [reply] * recipients, _worst(work.decisions), "tempfail")
 
     # Stages
 
-    async def _scan(self, message: Message) -> list[Finding]:
-        findings = message.analysis.finish()
-        if any(finding.category == VIRUS for finding in findings):
-            return findings
+    async def _scan(self, work: _Work) -> None:
+        message = work.message
+        work.findings = message.analysis.finish()
+        if any(finding.category == VIRUS for finding in work.findings):
+            return
         outcome = await self._panel.ask(_Subject(message))
         if VIRUS_SCANNER in outcome.failed and self._config.on_scanner_failure != "pass":
             raise outcome.failures[0]
         for failure in outcome.failures:
             log.warning(f"message id={message.id} {failure}")
-        return findings + outcome.findings
+        work.virus_scanned = outcome.virus_scanned
+        work.scores = outcome.scores
+        spam = [_spam(score) for score in outcome.scores if score.score >= score.threshold]
+        work.findings = work.findings + outcome.findings + spam
 
-    async def _keep(self, message: Message, findings: list[Finding]) -> str:
-        return await self._on_disk(message.id, message.envelope, findings, _Content(message))
-
-    async def _on_disk(
-        self, message_id: str, envelope: Envelope, findings: list[Finding], content: Iterable[bytes]
-    ) -> str:
-        # Synchronising a disk takes its time, in which other messages go on.
-        work = self._loop.run_in_executor(
-            None, quarantine.store, self._config.quarantine_directory, message_id, envelope, findings, content
-        )
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            # The content must stay where it is until the thread has read it.
-            await asyncio.wait([work])
-            raise
-
-    async def _carry_out(
-        self, message: Message, decision: Decision, findings: list[Finding], quarantine_id: str
-    ) -> list[Reply]:
-        recipients = len(message.envelope.recipients)
-        names = printable(", ".join(finding.name for finding in findings))[:200]
-        if decision.disposition == "pass":
-            return await self._pass(message)
-        if decision.disposition == "discard":
-            text = f"Ok: filter id={message.id}, discarded, quarantined as {quarantine_id} ({names})"
-            return [Reply(250, "2.7.0", text)] * recipients
-        if decision.disposition == "reject":
-            text = f"Error: message refused ({decision.verdict}: {names}), filter id={message.id}"
-            return [Reply(554, "5.7.0", text)] * recipients
-        return [Reply(451, "4.7.0", f"Error: message deferred ({names}), filter id={message.id}")] * recipients
-
-    async def _pass(self, message: Message) -> list[Reply]:
-        replies = await self._reinject.deliver(
-            message.envelope, _Content(message), message.size, lambda: message.commit(self._loop.time())
-        )
+    def _decide(self, work: _Work) -> None:
+        message = work.message
+        found = {finding.category for finding in work.findings}
+        origin = policy.Origin(message.client, message.listen)
+        work.decisions = [
+            policy.decide(self._config, found, origin, recipient.address) for recipient in message.envelope.recipients
+        ]
         if not message.envelope.lmtp:
-            await self._report_refusals(message, replies)
-        return [self._passed(message, reply) if reply.positive else reply for reply in replies]
+            work.decisions = policy.for_one_reply(work.decisions)
+
+    async def _carry_out(self, work: _Work) -> list[Reply]:
+        message, config = work.message, self._config
+        envelope = message.envelope
+        kept = work.which(*_KEPT, "reject") if config.quarantine_rejected else work.which(*_KEPT)
+        if kept:
+            partial = envelope._replace(recipients=[envelope.recipients[number] for number in kept])
+            work.quarantine_id = await self._store.keep(message.id, partial, work.findings, _Content(message))
+        replies = [self._reply(work, decision) for decision in work.decisions]
+        delivered: list[int] = []
+        for decision, numbers in _groups(work.decisions).items():
+            for number, reply in zip(numbers, await self._deliver(work, decision, numbers)):
+                replies[number] = self._passed(message, reply) if reply.positive else reply
+                if reply.positive:
+                    delivered.append(number)
+        if not envelope.lmtp:
+            replies = await self._one_for_all(work, replies, delivered)
+        return replies
+
+    def _reply(self, work: _Work, decision: Decision) -> Reply:
+        """The reply for a recipient that gets nothing; for others it is replaced by what the next host says."""
+        message = work.message
+        if decision.disposition in _KEPT:
+            words = f"discarded, quarantined as {work.quarantine_id} ({work.names})"
+            return Reply(250, "2.7.0", f"Ok: filter id={message.id}, {words}")
+        if decision.disposition == "reject":
+            words = f"message refused ({decision.category}: {work.names})"
+            return Reply(554, "5.7.0", f"Error: {words}, filter id={message.id}")
+        return Reply(451, "4.7.0", f"Error: message deferred ({work.names}), filter id={message.id}")
+
+    async def _deliver(self, work: _Work, decision: Decision, numbers: list[int]) -> list[Reply]:
+        """Hand one copy to the reinjecting smtpd, marked as was decided for its recipients."""
+        message = work.message
+        config = self._config
+        marks = headers.Marks(
+            config.own_name,
+            work.virus_scanned and config.add_headers,
+            tuple(work.scores) if config.add_headers or SPAM in decision.tags else (),
+            decision.tags,
+            tuple(work.findings),
+            work.quarantine_id,
+        )
+        envelope = message.envelope
+        if len(numbers) < len(envelope.recipients):
+            envelope = envelope._replace(recipients=[envelope.recipients[number] for number in numbers])
+        added = headers.fields(marks)
+        begins_empty = not message.analysis.header and message.spool.head(2) == b"\r\n"
+        change = headers.rewrite(message.analysis.header, begins_empty, added, bool(work.scores))
+        return await self._reinject.deliver(
+            envelope,
+            change.chunks(_Content(message)) if change.head or change.replaced else _Content(message),
+            change.size(message.size),
+            lambda: message.commit(self._loop.time()),
+        )
 
     @staticmethod
     def _passed(message: Message, reply: Reply) -> Reply:
         return Reply(250, "2.0.0", f"Ok: filter id={message.id}, reinjected as {reply.brief()}")
+
+    # A client that gets one reply for all recipients
+
+    async def _one_for_all(self, work: _Work, replies: list[Reply], delivered: list[int]) -> list[Reply]:
+        """The replies to an SMTP client: nobody gets the message twice, and nobody is left out silently."""
+        failed = [number for number, reply in enumerate(replies) if reply.code >= 400 and not reply.permanent]
+        if failed and not delivered:
+            if work.quarantine_id != "-":
+                self._store.forget(work.quarantine_id)
+            return replies
+        if failed:
+            await self._keep_undelivered(work, failed, replies)
+        await self._report_refusals(work.message, replies)
+        return replies
+
+    async def _keep_undelivered(self, work: _Work, numbers: list[int], replies: list[Reply]) -> None:
+        """Other copies are delivered: a 4xx would deliver them again at every retry."""
+        message = work.message
+        partial = message.envelope._replace(recipients=[message.envelope.recipients[number] for number in numbers])
+        finding = Finding("undelivered copy", replies[numbers[0]].brief(), "filter")
+        kept = await self._store.keep(message.id + "copy", partial, [*work.findings, finding], _Content(message))
+        log.error(f"message id={message.id} a copy could not be delivered ({finding.name}): kept as {kept}, release it")
+        for number in numbers:
+            replies[number] = Reply(250, "2.7.0", f"Ok: filter id={message.id}, kept for delivery as {kept}")
 
     async def _report_refusals(self, message: Message, replies: list[Reply]) -> None:
         """Tell the sender of recipients that were refused for good while others got the message."""
@@ -176,50 +239,50 @@ class Pipeline:
                 message.envelope, refusals, original, whole, self._config.own_name, message.id
             )
             if report is not None:
-                await self._send_report(message, *report)
+                await self._reports.bounce(message, *report)
         except Exception as error:
             log.error(f"message id={message.id} the sender could not be told of {notify.describe(refusals)}: {error}")
 
-    async def _send_report(self, message: Message, envelope: Envelope, content: bytes) -> None:
-        """Hand a bounce to Postfix before the client's patience ends, or keep it. Raises OSError."""
-        patience = max(0.0, message.timing.deadline - self._loop.time()) / 2
-        sending = self._reinject.deliver(envelope, [content], len(content), lambda: True)
-        try:
-            answer = (await asyncio.wait_for(sending, patience))[0]
-            if answer.positive:
-                return
-            words = answer.brief()
-        except asyncio.TimeoutError:
-            words = f"no answer within {patience:.1f} s"
-        undelivered = Finding("undelivered bounce", words, "filter")
-        quarantine_id = await self._on_disk(message.id + "bounce", envelope, [undelivered], [content])
-        log.error(f"message id={message.id} no bounce could be sent ({words}): kept in quarantine as {quarantine_id}")
-
     # The end
 
-    def _answer(
-        self,
-        message: Message,
-        replies: list[Reply],
-        verdict: str,
-        disposition: str,
-        findings: list[Finding],
-        quarantine_id: str,
-    ) -> list[Reply]:
+    def _answer(self, work: _Work, replies: list[Reply], verdict: str, disposition: str) -> list[Reply]:
+        message = work.message
         envelope = message.envelope
         ends = ",".join(f"<{item.address}>:{reply.brief(120)}" for item, reply in zip(envelope.recipients, replies))
-        names = ",".join(finding.name for finding in findings) or "-"
+        names = ",".join(finding.name for finding in work.findings) or "-"
         log.info(
             f"message id={message.id} front={message.front_queue_id} client=[{message.client}]"
             f" from=<{envelope.sender}> size={message.size} rcpts={len(envelope.recipients)} verdict={verdict}"
-            f" findings={names} disposition={disposition} quarantine={quarantine_id}"
+            f" findings={names} disposition={disposition} quarantine={work.quarantine_id}"
             f" time={self._loop.time() - message.timing.received:.3f} ends={ends}"
         )
         if envelope.lmtp:
             return replies
-        return [_one_for_all(replies)]
+        return [_most_hopeful(replies)]
 
 
-def _one_for_all(replies: list[Reply]) -> Reply:
+def _spam(score: Score) -> Finding:
+    return Finding(SPAM, f"score {score.score:.1f} of {score.threshold:.1f}", score.source)
+
+
+def _groups(decisions: list[Decision]) -> dict[Decision, list[int]]:
+    """Recipients that get the same copy, by their numbers."""
+    groups: dict[Decision, list[int]] = {}
+    for number, decision in enumerate(decisions):
+        if decision.disposition in ("pass", "tag"):
+            # What a copy looks like depends on its marks alone.
+            groups.setdefault(Decision("", decision.disposition, decision.tags), []).append(number)
+    return groups
+
+
+def _worst(decisions: list[Decision]) -> str:
+    return min((decision.category for decision in decisions), key=CATEGORIES.index, default=CLEAN)
+
+
+def _all_dispositions(decisions: list[Decision]) -> str:
+    return "+".join(dict.fromkeys(decision.disposition for decision in decisions))
+
+
+def _most_hopeful(replies: list[Reply]) -> Reply:
     """The reply of an SMTP client's message: delivered when anybody got it, else the most hopeful failure."""
     return min(replies, key=lambda reply: (not reply.positive, reply.permanent))

@@ -1,43 +1,114 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Findings to a decision: a table, not a maze of ifs."""
+"""Findings and a recipient to a decision: a table, not a maze of ifs.
+
+The table's rows are the key `policy`; its last row are the keys on_*. For each category that was found the first row
+that fits says the disposition. The first category (in the order of findings.CATEGORIES) that keeps the message from
+the recipient decides; when none does, the message goes on, tagged with all categories that say so.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import ipaddress
+from collections.abc import Iterable
+from typing import NamedTuple, Optional
 
 from .config import Config
-from .findings import UNCHECKED, VIRUS, Finding
-
-#: The category that decides when a message has several: the first of these that was found.
-PRECEDENCE = (VIRUS, UNCHECKED)
+from .findings import CATEGORIES, CLEAN
+from .keys.policy import Rule
+from .values import Address
 
 
 class Decision(NamedTuple):
-    """What is done with a message."""
+    """What becomes of a message for one recipient."""
 
-    verdict: str  #: the category that decided, or "clean"
-    disposition: str  #: pass, discard, reject or tempfail
-    quarantine: bool  #: keep a copy first
-
-
-#: What each word of the configuration means: disposition, and whether a copy is kept.
-_MEANING = {
-    "pass": ("pass", False),
-    "discard": ("discard", True),
-    "quarantine": ("discard", True),
-    "reject": ("reject", True),
-    "tempfail": ("tempfail", False),
-}
-CLEAN = Decision("clean", "pass", False)
+    category: str  #: that decided
+    disposition: str  #: one of keys.policy.DISPOSITIONS
+    tags: tuple[str, ...] = ()  #: categories that the message is marked with
 
 
-def decide(config: Config, findings: list[Finding]) -> Decision:
-    """The decision for all recipients."""
-    words = {VIRUS: config.on_virus, UNCHECKED: config.on_unchecked}
-    found = {finding.category for finding in findings}
-    for category in PRECEDENCE:
-        if category in found:
-            disposition, keep = _MEANING[words[category]]
-            return Decision(category, disposition, keep)
-    return CLEAN
+class Origin(NamedTuple):
+    """Where a message came from."""
+
+    client: str  #: IP address of the host that sent it, "-" when unknown
+    listen: Optional[Address]  #: which of our own addresses took it
+
+
+def decide(config: Config, categories: Iterable[str], origin: Origin, recipient: str) -> Decision:
+    """The decision for one recipient."""
+    found = set(categories) or {CLEAN}
+    rules = [rule for rule in config.policy if _fits(rule, origin, recipient)] if config.policy else []
+    tags = []
+    worst = CLEAN
+    for category in CATEGORIES:
+        if category not in found:
+            continue
+        word = _word(config, rules, category)
+        if word == "tag":
+            tags.append(category)
+        elif word != "pass":
+            return Decision(category, word)
+        if worst == CLEAN:
+            worst = category
+    return Decision(worst, "tag" if tags else "pass", tuple(tags))
+
+
+def _word(config: Config, rules: list[Rule], category: str) -> str:
+    for rule in rules:
+        if category in rule.words:
+            return rule.words[category]
+    word: str = getattr(config, "on_" + category)
+    return word
+
+
+def _fits(rule: Rule, origin: Origin, recipient: str) -> bool:
+    return (
+        (not rule.listen or any(_same(address, origin.listen) for address in rule.listen))
+        and (not rule.clients or _in_networks(origin.client, rule))
+        and (not rule.recipients or any(_matches(pattern, recipient) for pattern in rule.recipients))
+    )
+
+
+def _same(address: Address, other: Optional[Address]) -> bool:
+    if other is None or address.port != other.port:
+        return False
+    host = {"localhost": "127.0.0.1"}.get(address.host, address.host)
+    return host == other.host or host in ("0.0.0.0", "::")
+
+
+def _in_networks(client: str, rule: Rule) -> bool:
+    try:
+        # XFORWARD writes IPV6: before such an address.
+        address = ipaddress.ip_address(client[5:] if client[:5].upper() == "IPV6:" else client)
+    except ValueError:
+        return False
+    return any(address in network for network in rule.clients)
+
+
+def _matches(pattern: str, recipient: str) -> bool:
+    """The forms of access(5): user@domain, domain, .domain, user@; an extension after + may be left out."""
+    user, _, domain = recipient.lower().rpartition("@")
+    if pattern.startswith("."):
+        return domain.endswith(pattern)
+    if "@" not in pattern:
+        return domain == pattern
+    wanted, _, place = pattern.rpartition("@")
+    return place in ("", domain) and wanted in (user, user.split("+")[0])
+
+
+def for_one_reply(decisions: list[Decision]) -> list[Decision]:
+    """The decisions for an SMTP client, which gets one reply for all recipients.
+
+    A 4xx for one is a 4xx for all: the message comes again. A 5xx for some would tell nobody about them, or bounce for
+    all: those recipients get a bounce of our own.
+    """
+    words = {decision.disposition for decision in decisions}
+    if "tempfail" in words:
+        waiting = next(decision for decision in decisions if decision.disposition == "tempfail")
+        return [waiting] * len(decisions)
+    if "reject" in words and words != {"reject"}:
+        return [
+            decision._replace(disposition="bounce") if decision.disposition == "reject" else decision
+            for decision in decisions
+        ]
+    return decisions

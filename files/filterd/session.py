@@ -22,6 +22,7 @@ from .smtp.inbound import (
     TransactionDropped,
 )
 from .smtp.reply import Reply
+from .values import Address
 
 if TYPE_CHECKING:
     from .net import Worker
@@ -52,6 +53,7 @@ class Session(asyncio.Protocol):
         self._worker = worker
         self._engine = InboundSession(worker.hostname, worker.limits)
         self._transport: Optional[asyncio.Transport] = None
+        self._listen: Optional[Address] = None
         self._message: Optional[Message] = None
         self._admitting: Optional[asyncio.Task[None]] = None
         self._handling: Optional[asyncio.Task[None]] = None
@@ -70,6 +72,8 @@ class Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        name = transport.get_extra_info("sockname")
+        self._listen = Address(name[0], name[1]) if isinstance(name, tuple) else None
         self._worker.sessions[self] = None
         if self._worker.stopping:
             self.end(STOPPING)
@@ -241,7 +245,7 @@ class Session(asyncio.Protocol):
             worker = self._worker
             budget = Budget(worker.config.per_message_budget)
             spool = Spool(worker.config.scratch_directory, worker.head_limit, worker.memory, budget)
-            self._message = Message(event.envelope, spool)
+            self._message = Message(event.envelope, spool, self._listen)
             self._started = worker.loop.time()
             self._pace = (0.0, 0)
             if worker.memory.used >= worker.memory.limit:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import json
 import os
 import re
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Union
 
 
 class Address(NamedTuple):
@@ -150,3 +151,26 @@ def listen(value: Any) -> tuple[Address, ...]:
 def listen_back(addresses: tuple[Address, ...]) -> list[str]:
     """The form that `listen` has in the configuration."""
     return [str(address) for address in addresses]
+
+
+def boolean(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise Wrong("true or false")
+    return value
+
+
+def networks(value: Any) -> tuple[Union[ipaddress.IPv4Network, ipaddress.IPv6Network], ...]:
+    """IP addresses and networks."""
+    if not isinstance(value, list):
+        raise Wrong('a list of networks, like ["192.0.2.0/24", "2001:db8::/32"]')
+    found = []
+    for item in value:
+        try:
+            if not isinstance(item, str):
+                raise ValueError
+            found.append(ipaddress.ip_network(item))
+        except ValueError:
+            words = "a list of networks without host bits, like 192.0.2.0/24"
+            raise Wrong(f"{words}, not {json.dumps(item)[:60]},") from None
+    return tuple(found)

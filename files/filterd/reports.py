@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sending what the filter itself writes, bounces and notices, while the client still waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Callable, Protocol
+
+from . import log, quarantine
+from .findings import Finding
+from .message import Message
+from .smtp.esmtp import Envelope
+from .smtp.reply import Reply
+
+
+class Reinject(Protocol):
+    """What hands messages back to Postfix."""
+
+    async def deliver(
+        self, envelope: Envelope, chunks: Iterable[bytes], size: int, commit: Callable[[], bool]
+    ) -> list[Reply]:
+        """One reply for each recipient."""
+
+
+class Store:
+    """The quarantine as the pipeline uses it: in a thread, since synchronising a disk takes its time."""
+
+    def __init__(self, directory: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._directory = directory
+        self._loop = loop
+
+    async def keep(self, message_id: str, envelope: Envelope, findings: list[Finding], content: Iterable[bytes]) -> str:
+        """The quarantine id, once it is on disk. Raises OSError."""
+        work = self._loop.run_in_executor(
+            None, quarantine.store, self._directory, message_id, envelope, findings, content
+        )
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # The content must stay where it is until the thread has read it.
+            await asyncio.wait([work])
+            raise
+
+    def forget(self, quarantine_id: str) -> None:
+        """Remove what was kept for a message that its client will send again."""
+        try:
+            quarantine.delete(quarantine.find(self._directory, quarantine_id))
+        except (OSError, quarantine.QuarantineError) as error:
+            log.error(f"{quarantine_id}: a copy too many is left in quarantine: {error}")
+
+
+class Reports:
+    """Hands our own messages to Postfix."""
+
+    def __init__(self, reinject: Reinject, store: Store, loop: asyncio.AbstractEventLoop) -> None:
+        self._reinject = reinject
+        self._store = store
+        self._loop = loop
+
+    async def bounce(self, message: Message, envelope: Envelope, content: bytes) -> None:
+        """Send a bounce, or keep it where somebody finds it. Raises OSError."""
+        words = await self._send(message, envelope, content)
+        if words:
+            finding = Finding("undelivered bounce", words, "filter")
+            quarantine_id = await self._store.keep(message.id + "bounce", envelope, [finding], [content])
+            log.error(
+                f"message id={message.id} no bounce could be sent ({words}): kept in quarantine as {quarantine_id}"
+            )
+
+    async def notice(self, message: Message, envelope: Envelope, content: bytes) -> None:
+        """Send a notice; when that fails, the log has to do."""
+        words = await self._send(message, envelope, content)
+        if words:
+            log.error(f"message id={message.id} no notice could be sent to {envelope.recipients[0].address}: {words}")
+
+    async def _send(self, message: Message, envelope: Envelope, content: bytes) -> str:
+        """Empty when Postfix has taken it before the client's patience ends, else why not."""
+        patience = max(0.0, message.timing.deadline - self._loop.time()) / 2
+        sending = self._reinject.deliver(envelope, [content], len(content), lambda: True)
+        try:
+            answer = (await asyncio.wait_for(sending, patience))[0]
+            return "" if answer.positive else answer.brief()
+        except asyncio.TimeoutError:
+            return f"no answer within {patience:.1f} s"
