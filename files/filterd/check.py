@@ -18,6 +18,7 @@ from .reinject import Reinjector
 from .scan.clamd import Clamd
 from .scan.settings import ClamdSettings
 from .smtp.esmtp import RELAYED_EXTENSIONS
+from .values import SAME_HOST
 
 SECTIONS = ("directories", "listen", "reinject", "scanners")
 GOOD, WARNING, BAD = "ok", "warning", "PROBLEM"
@@ -138,6 +139,10 @@ async def _listen(settings: Config, result: Report) -> None:
 
 
 async def _reinject(settings: Config, result: Report) -> None:
+    if settings.reinject.host == SAME_HOST:
+        words = f"{settings.reinject}: the host that hands a message in gets it back at port {settings.reinject.port}"
+        result.add("reinject", GOOD, words)
+        return
     reinjector = Reinjector(settings, asyncio.get_running_loop())
     await reinjector.extensions()
     known = reinjector.known_extensions()

@@ -20,7 +20,7 @@ from .keys.notification import NotificationKeys
 from .keys.policy import PolicyKeys
 from .keys.quarantine import QuarantineKeys
 from .keys.scanning import ScanningKeys
-from .values import Address, Wrong
+from .values import SAME_HOST, Address, Wrong
 
 
 class ConfigError(Exception):
@@ -110,6 +110,13 @@ def _reaches(target: Address, listening: Address) -> bool:
 
 
 def _check_together(config: Config) -> None:
+    outside = [address for address in config.listen if not address.loopback]
+    if outside and not config.allowed_clients:
+        raise ConfigError(
+            f"listen: held {outside[0]}, which is not loopback; it takes allowed_clients (a list of networks) as well"
+        )
+    if config.reinject.host == SAME_HOST and any(address.port == config.reinject.port for address in config.listen):
+        raise ConfigError(f"reinject: held {config.reinject}; it takes another port than listen, or mail would loop")
     if any(_reaches(config.reinject, address) for address in config.listen):
         raise ConfigError(f"reinject: held {config.reinject}; it takes another address than listen, or mail would loop")
     scratch, quarantine = config.scratch_directory, config.quarantine_directory

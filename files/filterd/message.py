@@ -28,8 +28,9 @@ class Timing(NamedTuple):
 class Message:
     """Envelope, content, and whether the point of no return has been passed."""
 
-    def __init__(self, envelope: Envelope, spool: Spool, listen: Optional[Address] = None) -> None:
+    def __init__(self, envelope: Envelope, spool: Spool, peer: str = "", listen: Optional[Address] = None) -> None:
         self.id = secrets.token_hex(5)
+        self.peer = peer  #: IP address of the host that handed it in
         self.listen = listen  #: which of our own addresses took it
         self.envelope = envelope
         self.spool = spool

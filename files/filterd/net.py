@@ -11,7 +11,7 @@ from typing import Any
 from .admission import Admission
 from .config import Config
 from .pipeline import Pipeline
-from .reinject import Reinjector
+from .reinjection import Reinjection
 from .scratch import MemoryAccount, head_limit
 from .session import STOPPING, Session
 from .smtp.inbound import Limits
@@ -30,14 +30,14 @@ class Worker:
         self,
         config: Config,
         pipeline: Pipeline,
-        reinjector: Reinjector,
+        reinjection: Reinjection,
         admission: Admission,
         loop: asyncio.AbstractEventLoop,
         max_connections: int,
     ) -> None:
         self.config = config
         self.pipeline = pipeline
-        self.reinjector = reinjector
+        self.reinjection = reinjection
         self.admission = admission
         self.loop = loop
         self.max_connections = max_connections

@@ -20,7 +20,8 @@ from .content.streams import streams
 from .findings import CATEGORIES, CLEAN, SPAM, VIRUS, Finding, ScannerFailure, Score
 from .message import Message
 from .policy import Decision
-from .reports import Reinject, Reports, Store
+from .reinjection import Reinjection
+from .reports import Reports, Store
 from .scan import VIRUS_SCANNER
 from .scan.panel import Panel
 from .scratch import ScratchFull
@@ -83,12 +84,12 @@ class _Work:
 class Pipeline:
     """Takes complete messages of one worker to their end."""
 
-    def __init__(self, config: Config, panel: Panel, reinject: Reinject, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, config: Config, panel: Panel, reinjection: Reinjection, loop: asyncio.AbstractEventLoop) -> None:
         self._config = config
         self._panel = panel
-        self._reinject = reinject
+        self._reinjection = reinjection
         self._store = Store(config.quarantine_directory, loop)
-        self._reports = Reports(reinject, self._store, loop)
+        self._reports = Reports(reinjection, self._store, loop)
         self._loop = loop
 
     async def handle(self, message: Message) -> list[Reply]:
@@ -190,7 +191,7 @@ class Pipeline:
         added = headers.fields(marks)
         begins_empty = not message.analysis.header and message.spool.head(2) == b"\r\n"
         change = headers.rewrite(message.analysis.header, begins_empty, added, bool(work.scores))
-        return await self._reinject.deliver(
+        return await self._reinjection.of(message.peer).deliver(
             envelope,
             change.chunks(_Content(message)) if change.head or change.replaced else _Content(message),
             change.size(message.size),

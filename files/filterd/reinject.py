@@ -22,6 +22,7 @@ from .smtp.esmtp import ALL_EXTENSIONS, Envelope, Extensions
 from .smtp.framing import DataEncoder
 from .smtp.outbound import Delivery, Step, temporary
 from .smtp.reply import ProtocolViolation, Reply, ReplyParser
+from .values import Address
 
 #: Seconds after which the server's extensions are asked for again.
 EXTENSIONS_AGE = 60.0
@@ -171,8 +172,9 @@ class _Connection(asyncio.Protocol):
 class Reinjector:
     """Hands messages to the reinjecting smtpd of one worker."""
 
-    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop, target: Optional[Address] = None) -> None:
         self._config = config
+        self._target = target or config.reinject
         self._loop = loop
         self._idle: deque[_Connection] = deque()
         self._extensions: Optional[Extensions] = None
@@ -198,7 +200,7 @@ class Reinjector:
         try:
             self._keep(await self._open())
         except _Broken as broken:
-            log.warning(f"reinjection to {self._config.reinject} is not possible now: {broken}")
+            log.warning(f"reinjection to {self._target} is not possible now: {broken}")
 
     # Deliveries
 
@@ -320,7 +322,7 @@ class Reinjector:
         config = self._config
         timeout = config.reinject_connect_timeout
         factory = functools.partial(_Connection, self._loop, config.reinject_reply_timeout)
-        connecting = self._loop.create_connection(factory, config.reinject.host, config.reinject.port)
+        connecting = self._loop.create_connection(factory, self._target.host, self._target.port)
         try:
             connection = await connected(connecting, timeout)
         except asyncio.TimeoutError:

@@ -6,22 +6,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Callable, Protocol
 
 from . import log, quarantine
 from .findings import Finding
 from .message import Message
+from .reinjection import Reinjection
 from .smtp.esmtp import Envelope
-from .smtp.reply import Reply
-
-
-class Reinject(Protocol):
-    """What hands messages back to Postfix."""
-
-    async def deliver(
-        self, envelope: Envelope, chunks: Iterable[bytes], size: int, commit: Callable[[], bool]
-    ) -> list[Reply]:
-        """One reply for each recipient."""
 
 
 class Store:
@@ -54,8 +44,8 @@ class Store:
 class Reports:
     """Hands our own messages to Postfix."""
 
-    def __init__(self, reinject: Reinject, store: Store, loop: asyncio.AbstractEventLoop) -> None:
-        self._reinject = reinject
+    def __init__(self, reinjection: Reinjection, store: Store, loop: asyncio.AbstractEventLoop) -> None:
+        self._reinjection = reinjection
         self._store = store
         self._loop = loop
 
@@ -78,7 +68,7 @@ class Reports:
     async def _send(self, message: Message, envelope: Envelope, content: bytes) -> str:
         """Empty when Postfix has taken it before the client's patience ends, else why not."""
         patience = max(0.0, message.timing.deadline - self._loop.time()) / 2
-        sending = self._reinject.deliver(envelope, [content], len(content), lambda: True)
+        sending = self._reinjection.of(message.peer).deliver(envelope, [content], len(content), lambda: True)
         try:
             answer = (await asyncio.wait_for(sending, patience))[0]
             return "" if answer.positive else answer.brief()

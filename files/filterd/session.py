@@ -8,6 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Optional
 
 from . import log
+from .access import plain
 from .message import Message
 from .scratch import Budget, ScratchFull, Spool
 from .smtp import esmtp
@@ -54,6 +55,7 @@ class Session(asyncio.Protocol):
         self._engine = InboundSession(worker.hostname, worker.limits)
         self._transport: Optional[asyncio.Transport] = None
         self._listen: Optional[Address] = None
+        self._peer = ""
         self._message: Optional[Message] = None
         self._admitting: Optional[asyncio.Task[None]] = None
         self._handling: Optional[asyncio.Task[None]] = None
@@ -74,6 +76,9 @@ class Session(asyncio.Protocol):
         self._transport = transport
         name = transport.get_extra_info("sockname")
         self._listen = Address(name[0], name[1]) if isinstance(name, tuple) else None
+        peer = transport.get_extra_info("peername")
+        self._peer = plain(peer[0]) if isinstance(peer, tuple) else ""
+        self._reinjector = self._worker.reinjection.of(self._peer)
         self._worker.sessions[self] = None
         if self._worker.stopping:
             self.end(STOPPING)
@@ -245,7 +250,7 @@ class Session(asyncio.Protocol):
             worker = self._worker
             budget = Budget(worker.config.per_message_budget)
             spool = Spool(worker.config.scratch_directory, worker.head_limit, worker.memory, budget)
-            self._message = Message(event.envelope, spool, self._listen)
+            self._message = Message(event.envelope, spool, self._peer, self._listen)
             self._started = worker.loop.time()
             self._pace = (0.0, 0)
             if worker.memory.used >= worker.memory.limit:
@@ -259,14 +264,14 @@ class Session(asyncio.Protocol):
             self._close()
 
     def _greet(self) -> None:
-        known = self._worker.reinjector.known_extensions()
+        known = self._reinjector.known_extensions()
         if known is not None:
             self._announce(known)
         else:
             self._worker.start(self._ask_extensions())
 
     async def _ask_extensions(self) -> None:
-        extensions = await self._worker.reinjector.extensions()
+        extensions = await self._reinjector.extensions()
         if not self._closing and self._engine.waiting:
             self._announce(extensions)
             self._run()

@@ -33,6 +33,7 @@ class Address(NamedTuple):
 
 
 Check = Callable[[Any], Any]
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 # Labels of at most 63 characters: what the resolver would stumble over is refused here.
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}))*\Z")
 
@@ -130,6 +131,20 @@ def next_hop(value: Any) -> Address:
     return found
 
 
+#: As host of the reinjecting smtpd: the host that handed the message in.
+SAME_HOST = "*"
+
+
+def reinject(value: Any) -> Address:
+    """An address that can be connected to, or * and a port."""
+    try:
+        if isinstance(value, str) and value.startswith("*:"):
+            return Address(SAME_HOST, next_hop("127.0.0.1:" + value[2:]).port)
+        return next_hop(value)
+    except Wrong as wrong:
+        raise Wrong(f"{wrong}, or *:port for the host that the mail comes from") from None
+
+
 def listen(value: Any) -> tuple[Address, ...]:
     """Addresses to listen on."""
     if not isinstance(value, list) or not value:
@@ -160,7 +175,7 @@ def boolean(value: Any) -> bool:
     return value
 
 
-def networks(value: Any) -> tuple[Union[ipaddress.IPv4Network, ipaddress.IPv6Network], ...]:
+def networks(value: Any) -> tuple[Network, ...]:
     """IP addresses and networks."""
     if not isinstance(value, list):
         raise Wrong('a list of networks, like ["192.0.2.0/24", "2001:db8::/32"]')

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import resource
@@ -12,11 +13,12 @@ import signal
 import socket
 
 from . import log
+from .access import REFUSAL, allowed
 from .admission import ALIVE, Admission
 from .config import Config
 from .net import Worker
 from .pipeline import Pipeline
-from .reinject import Reinjector
+from .reinjection import Reinjection
 from .scan.clamd import Clamd
 from .scan.panel import Panel
 
@@ -75,7 +77,7 @@ class _Acceptor:
 
     def _accept(self) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, peer = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:
@@ -85,6 +87,10 @@ class _Acceptor:
                 self._loop.call_later(SWEEP_INTERVAL, self.start)
             return
         connection.setblocking(False)
+        if isinstance(peer, tuple) and not allowed(peer[0], self._worker.config.allowed_clients):
+            log.warning(f"{peer[0]} may not hand mail in: it is not in allowed_clients")
+            _refuse(connection)
+            return
         self._worker.start(self._serve(connection))
 
     async def _serve(self, connection: socket.socket) -> None:
@@ -93,6 +99,12 @@ class _Acceptor:
         except OSError as error:
             log.debug(f"a client was gone at once: {error}")
             connection.close()
+
+
+def _refuse(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it may not even have waited
+        connection.send(REFUSAL)
+    connection.close()
 
 
 def run(config: Config, listeners: list[socket.socket], channel: socket.socket) -> int:
@@ -114,11 +126,11 @@ async def _serve(
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # from a terminal it reaches the service too, which decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     admission = Admission(channel, loop)
-    reinjector = Reinjector(config, loop)
+    reinjection = Reinjection(config, loop)
     panel = Panel([Clamd(settings, loop) for settings in config.scanners])
-    pipeline = Pipeline(config, panel, reinjector, loop)
+    pipeline = Pipeline(config, panel, reinjection, loop)
     limit = connection_limit(config, _descriptors())
-    worker = Worker(config, pipeline, reinjector, admission, loop, limit)
+    worker = Worker(config, pipeline, reinjection, admission, loop, limit)
     admission.on_hurry = worker.hurry
 
     def stop_soon(*_: object) -> None:
@@ -133,7 +145,7 @@ async def _serve(
     gc.set_threshold(10000, 20, 50)
     acceptors = [_Acceptor(listener, worker, loop) for listener in listeners]
     admission.send(ALIVE)
-    beat = loop.create_task(_sweep(worker, reinjector, panel, admission))
+    beat = loop.create_task(_sweep(worker, reinjection, panel, admission))
     await stop.wait()
     for acceptor in acceptors:
         acceptor.close()
@@ -142,17 +154,17 @@ async def _serve(
     while not worker.idle and loop.time() < end:  # noqa: ASYNC110  (two conditions, looked at a few times)
         await asyncio.sleep(0.02)
     beat.cancel()
-    reinjector.close()
+    reinjection.close()
     panel.close()
     if not worker.idle:
         log.warning("stopping although messages are under way: their clients will send them again")
         await worker.abandon()
 
 
-async def _sweep(worker: Worker, reinjector: Reinjector, panel: Panel, admission: Admission) -> None:
+async def _sweep(worker: Worker, reinjection: Reinjection, panel: Panel, admission: Admission) -> None:
     while True:
         await asyncio.sleep(SWEEP_INTERVAL)
         worker.sweep()
-        reinjector.sweep()
+        reinjection.sweep()
         panel.sweep()
         admission.send(ALIVE)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 
 from .. import values
-from ..values import Address, key
+from ..values import Address, Network, key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,18 @@ class FlowKeys:
         values.listen_back,
     )
     reinject: Address = key(  # noqa: RUF009  (a field, not a shared value)
-        Address("127.0.0.1", 10025), values.next_hop, "host:port", "the smtpd that takes clean mail back", str
+        Address("127.0.0.1", 10025),
+        values.reinject,
+        "host:port",
+        "the smtpd that takes clean mail back; * as host: the one that handed it in",
+        str,
+    )
+    allowed_clients: tuple[Network, ...] = key(
+        (),
+        values.networks,
+        "",
+        "networks whose hosts may hand mail in, besides this machine; needed to listen on more than loopback",
+        lambda networks: [str(network) for network in networks],
     )
     instances: int = key(4, values.integer(1, 10000), "messages", "n: messages in the filter at the same time")
     workers: int = key(2, values.integer(1, 256), "processes", "worker processes; more than processors is no use")

@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import json
 import re
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from .. import values
 from ..findings import CATEGORIES
-from ..values import Address, Wrong, key
+from ..values import Address, Network, Wrong, key
 
 #: pass: on to the recipient. tag: on to the recipient, with header fields that say what was found.
 #: quarantine: kept for a release, not delivered, the client hears 2xx. discard: the same, and recipients are not told.
@@ -23,8 +22,6 @@ DISPOSITIONS = ("pass", "tag", "quarantine", "discard", "reject", "bounce", "tem
 _PATTERN = re.compile(r"(?:[^@\s]+@)?\.?[^@\s.]+(?:\.[^@\s.]+)*\Z|[^@\s]+@\Z")
 _PATTERNS = "recipients like bob@example.com, example.com, .example.com (its sub-domains) or bob@ (access(5))"
 _CONDITIONS = ("recipients", "clients", "listen")
-
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
 class Rule(NamedTuple):

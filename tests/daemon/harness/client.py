@@ -52,8 +52,10 @@ def stuff(content: bytes) -> bytes:
 class Client:
     """One connection. Every read ends within `timeout` seconds."""
 
-    def __init__(self, address: tuple[str, int], timeout: float = PATIENCE, greeting: bool = True) -> None:
-        self.socket = socket.create_connection(address, timeout)
+    def __init__(
+        self, address: tuple[str, int], timeout: float = PATIENCE, greeting: bool = True, source: str = ""
+    ) -> None:
+        self.socket = socket.create_connection(address, timeout, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
         if greeting:

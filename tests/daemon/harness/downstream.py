@@ -96,7 +96,8 @@ class Downstream:
     >>> downstream.on("dot", close(), times=1)                       # once
     """
 
-    def __init__(self, keywords: tuple[str, ...] = POSTFIX_KEYWORDS) -> None:
+    def __init__(self, keywords: tuple[str, ...] = POSTFIX_KEYWORDS, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.host = host
         self.keywords = keywords
         self.transactions: list[Transaction] = []
         self.commands: list[str] = []  #: every command of every connection, in order of arrival
@@ -109,7 +110,7 @@ class Downstream:
         self._listener: socket.socket | None = None
         self._stopped = threading.Event()
         self._accepted_count = 0
-        self.port = 0
+        self.port = port
         self.start()
 
     # Script
@@ -157,13 +158,13 @@ class Downstream:
     @property
     def address(self) -> str:
         """host:port for the daemon's configuration."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def start(self) -> None:
         """Listen, on the same port as before."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        listener.bind((self.host, self.port))
         listener.listen(512)
         self.port = listener.getsockname()[1]
         self._listener = listener
