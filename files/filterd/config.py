@@ -110,15 +110,15 @@ def _reaches(target: Address, listening: Address) -> bool:
 
 
 def _check_together(config: Config) -> None:
+    if config.reinject.host == SAME_HOST and any(address.port == config.reinject.port for address in config.listen):
+        raise ConfigError(f"reinject: held {config.reinject}; it takes another port than listen, or mail would loop")
+    if any(_reaches(config.reinject, address) for address in config.listen):
+        raise ConfigError(f"reinject: held {config.reinject}; it takes another address than listen, or mail would loop")
     outside = [address for address in config.listen if not address.loopback]
     if outside and not config.allowed_clients:
         raise ConfigError(
             f"listen: held {outside[0]}, which is not loopback; it takes allowed_clients (a list of networks) as well"
         )
-    if config.reinject.host == SAME_HOST and any(address.port == config.reinject.port for address in config.listen):
-        raise ConfigError(f"reinject: held {config.reinject}; it takes another port than listen, or mail would loop")
-    if any(_reaches(config.reinject, address) for address in config.listen):
-        raise ConfigError(f"reinject: held {config.reinject}; it takes another address than listen, or mail would loop")
     scratch, quarantine = config.scratch_directory, config.quarantine_directory
     if os.path.commonpath([scratch, quarantine]) == scratch:
         raise ConfigError(

@@ -40,7 +40,7 @@ def start_daemon(tmp_path: Path, downstream: Downstream) -> Iterator[Callable[..
     started: list[Daemon] = []
 
     def start(**settings: object) -> Daemon:
-        daemon = Daemon(tmp_path / f"daemon{len(started)}", downstream.address, **settings)
+        daemon = Daemon(tmp_path / f"daemon{len(started)}", **{"reinject": downstream.address, **settings})
         started.append(daemon)
         return daemon.start()
 
