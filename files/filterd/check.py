@@ -15,8 +15,8 @@ from . import __version__, scratch
 from .config import Config
 from .findings import ScannerFailure
 from .reinject import Reinjector
-from .scan.clamd import Clamd
-from .scan.settings import ClamdSettings
+from .scan import VIRUS_SCANNER, factory
+from .scan import settings as scanning
 from .smtp.esmtp import RELAYED_EXTENSIONS
 from .values import SAME_HOST
 
@@ -166,14 +166,14 @@ async def _reinject(settings: Config, result: Report) -> None:
 
 
 async def _scanners(settings: Config, result: Report) -> None:
-    if not settings.scanners:
+    if not any(scanning.kind_of(scanner) == VIRUS_SCANNER for scanner in settings.scanners):
         result.add("scanners", WARNING, "no virus scanner is configured: only the EICAR test pattern is found")
     for scanner in settings.scanners:
-        await _scanner(scanner, result)
+        await _scanner(scanner, settings.scratch_directory, result)
 
 
-async def _scanner(settings: ClamdSettings, result: Report) -> None:
-    scanner = Clamd(settings, asyncio.get_running_loop())
+async def _scanner(settings: scanning.Scanner, scratch_directory: str, result: Report) -> None:
+    scanner = factory.scanner(settings, scratch_directory, asyncio.get_running_loop())
     try:
         words = await scanner.probe()
     except ScannerFailure as failure:
@@ -181,4 +181,5 @@ async def _scanner(settings: ClamdSettings, result: Report) -> None:
         return
     finally:
         scanner.close()
-    result.add("scanners", WARNING if "does not know" in words else GOOD, f"{scanner.name}: {words}")
+    role = " (backup)" if scanner.backup else ""
+    result.add("scanners", WARNING if "does not know" in words else GOOD, f"{scanner.name}{role}: {words}")

@@ -41,6 +41,10 @@ class Budget:
             raise BudgetExceeded(f"{self.used + amount} bytes of scratch wanted, {self.limit} allowed for one message")
         self.used += amount
 
+    def give(self, amount: int) -> None:
+        """What had been reserved is free again."""
+        self.used -= amount
+
 
 class MemoryAccount:
     """Bytes of message content that one worker keeps in memory."""

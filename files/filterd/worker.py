@@ -19,7 +19,7 @@ from .config import Config
 from .net import Worker
 from .pipeline import Pipeline
 from .reinjection import Reinjection
-from .scan.clamd import Clamd
+from .scan import factory
 from .scan.panel import Panel
 
 #: Seconds between looks at what has been silent for too long; also the beat that tells the service of a live loop.
@@ -127,7 +127,7 @@ async def _serve(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     admission = Admission(channel, loop)
     reinjection = Reinjection(config, loop)
-    panel = Panel([Clamd(settings, loop) for settings in config.scanners])
+    panel = Panel([factory.scanner(settings, config.scratch_directory, loop) for settings in config.scanners])
     pipeline = Pipeline(config, panel, reinjection, loop)
     limit = connection_limit(config, _descriptors())
     worker = Worker(config, pipeline, reinjection, admission, loop, limit)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ..findings import Verdict
+from ..scratch import Budget
 from ..smtp.esmtp import Envelope
 
 VIRUS_SCANNER = "virus"
@@ -25,6 +26,7 @@ class Subject(Protocol):
     envelope: Envelope
     client: str  #: address of the client that Postfix told us of (XFORWARD ADDR), or of our own client
     size: int  #: bytes
+    budget: Budget  #: of scratch that this message may use
 
     def content(self) -> Iterable[bytes]:
         """The whole message with CR LF, in pieces of bounded size."""

@@ -176,7 +176,7 @@ class Clamd:
         self._idle: deque[_Session] = deque()
         self.name = settings.name
         self.kind = VIRUS_SCANNER
-        self.backup = False
+        self.backup = settings.backup
 
     async def scan(self, subject: Subject) -> Verdict:
         """What clamd says of all streams of one message. Raises ScannerFailure."""

@@ -152,7 +152,7 @@ class TestWrongValues:
                 [{"type": "sophos", "socket": "/x"}],
                 'a type of clamd, command, spamd, rspamd; item 0 held "sophos"',
             ),
-            ("on_virus", "pass", "one of pass, tag, quarantine, discard, reject, bounce, tempfail"),
+            ("on_virus", "drop", "one of pass, tag, quarantine, discard, reject, bounce, tempfail"),
             ("on_scanner_failure", None, "one of tempfail, pass"),
             ("hostname", "a b", "a host name"),
             ("hostname", "x\r\n250 y", "a host name"),
