@@ -11,13 +11,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
-import time
-from collections.abc import Iterator
 from typing import Optional
 
-from . import __version__, check, config, log, quarantine, scratch
-from .reinject import Reinjector
+from . import __version__, check, config, log, quarantine_commands, scratch
+from .quarantine import QuarantineError
 from .service import Service, StartError
 from .smtp.reply import printable
 
@@ -51,18 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="only what has not changed for so long (default: %(default)s)",
     )
-    keeping = commands.add_parser("quarantine", help="look into the quarantine, release and delete")
-    actions = keeping.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="one line a message")
-    listing.add_argument("--json", action="store_true", help="for machines")
-    for name, words in (
-        ("show", "envelope, findings and the message itself"),
-        ("release", "hand messages to the reinjecting smtpd, and delete them when it has taken them"),
-        ("delete", "remove messages for good"),
-    ):
-        action = actions.add_parser(name, help=words)
-        action.add_argument("ids", nargs="+", metavar="ID")
-    for one in (serve, checking, cleaning, listing, *(actions.choices[name] for name in ("show", "release", "delete"))):
+    for one in (serve, checking, cleaning, *quarantine_commands.add_parsers(commands)):
         one.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s")
     return parser
 
@@ -82,10 +68,10 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except config.ConfigError as error:
         log.usage_error(str(error))
         return EX_CONFIG
-    commands = {"serve": _serve, "check": _check, "clean": _clean, "quarantine": _quarantine}
+    commands = {"serve": _serve, "check": _check, "clean": _clean, "quarantine": quarantine_commands.run}
     try:
         return commands[options.command](options, settings)
-    except (StartError, quarantine.QuarantineError) as error:
+    except (StartError, QuarantineError) as error:
         log.usage_error(f"filter-daemon: {error}")
     except OSError as error:
         log.usage_error(f"filter-daemon: {error.filename or 'output'}: {error.strerror or error}")
@@ -111,67 +97,3 @@ def _clean(options: argparse.Namespace, settings: config.Config) -> int:
     for name in scratch.clean(settings.scratch_directory, options.older_than):
         print("removed " + printable(f"{settings.scratch_directory}/{name}"))
     return 0
-
-
-# Quarantine
-
-
-def _quarantine(options: argparse.Namespace, settings: config.Config) -> int:
-    directory = settings.quarantine_directory
-    if options.action == "list":
-        return _list(directory, options.json)
-    found = [quarantine.find(directory, quarantine_id) for quarantine_id in dict.fromkeys(options.ids)]
-    if options.action == "show":
-        for entry in found:
-            print(json.dumps(entry.data, indent=2), flush=True)
-            for piece in quarantine.content(entry):
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
-        return 0
-    if options.action == "delete":
-        for entry in found:
-            quarantine.delete(entry)
-            print(f"deleted {entry.quarantine_id}")
-        return 0
-    return asyncio.run(_release(found, settings))
-
-
-def _list(directory: str, as_json: bool) -> int:
-    entries = list(quarantine.entries(directory))
-    if as_json:
-        print(json.dumps([entry.data for entry in entries], indent=2))
-        return 0
-    for entry in entries:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.data["time"]))
-        names = ", ".join(finding["name"] for finding in entry.data["findings"])
-        recipients = ", ".join(item["address"] for item in entry.data["recipients"])
-        line = f"{entry.quarantine_id}  {when}  <{entry.data['sender']}> -> {recipients}  {names}"
-        print(line.encode("ascii", "replace").decode("ascii"))
-    return 0
-
-
-class _Content:
-    def __init__(self, entry: quarantine.Entry) -> None:
-        self._entry = entry
-
-    def __iter__(self) -> Iterator[bytes]:
-        return quarantine.content(self._entry)
-
-
-async def _release(found: list[quarantine.Entry], settings: config.Config) -> int:
-    reinjector = Reinjector(settings, asyncio.get_running_loop())
-    status = 0
-    for entry in found:
-        with quarantine.claimed(entry):
-            size = sum(len(piece) for piece in _Content(entry))
-            # To all recipients or to none: what is kept has reached nobody, so nobody gets it twice.
-            replies = await reinjector.deliver(entry.envelope(), _Content(entry), size, lambda: True, strict=True)
-            refused = [reply for reply in replies if not reply.positive]
-            if refused:
-                status = 1
-                log.usage_error(f"{entry.quarantine_id}: kept, {refused[0].brief()}")
-            else:
-                quarantine.delete(entry)
-                print(f"released {entry.quarantine_id}: {replies[0].brief()}", flush=True)
-    reinjector.close()
-    return status

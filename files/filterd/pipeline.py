@@ -14,7 +14,7 @@ import asyncio
 import traceback
 from collections.abc import Iterable, Iterator
 
-from . import headers, log, notify, policy
+from . import headers, log, notify, policy, quarantine
 from .config import Config
 from .content.streams import streams
 from .findings import CATEGORIES, CLEAN, SPAM, VIRUS, Finding, ScannerFailure, Score
@@ -25,6 +25,7 @@ from .reports import Reports, Store
 from .scan import VIRUS_SCANNER
 from .scan.panel import Panel
 from .scratch import ScratchFull
+from .smtp.esmtp import Envelope
 from .smtp.reply import Reply, printable
 
 _TROUBLE = Reply(451, "4.3.0", "Error: the filter has a problem, try again later")
@@ -88,7 +89,7 @@ class Pipeline:
         self._config = config
         self._panel = panel
         self._reinjection = reinjection
-        self._store = Store(config.quarantine_directory, loop)
+        self._store = Store(config, loop)
         self._reports = Reports(reinjection, self._store, loop)
         self._loop = loop
 
@@ -150,7 +151,7 @@ class Pipeline:
         kept = work.which(*_KEPT, "reject") if config.quarantine_rejected else work.which(*_KEPT)
         if kept:
             partial = envelope._replace(recipients=[envelope.recipients[number] for number in kept])
-            work.quarantine_id = await self._store.keep(message.id, partial, work.findings, _Content(message))
+            work.quarantine_id = await self._keep(message, message.id, partial, work.findings)
         replies = [self._reply(work, decision) for decision in work.decisions]
         delivered: list[int] = []
         for decision, numbers in _groups(work.decisions).items():
@@ -161,6 +162,9 @@ class Pipeline:
         if not envelope.lmtp:
             replies = await self._one_for_all(work, replies, delivered)
         return replies
+
+    async def _keep(self, message: Message, name: str, envelope: Envelope, findings: list[Finding]) -> str:
+        return await self._store.keep(name, envelope, findings, _Content(message), message.size, message.peer)
 
     def _reply(self, work: _Work, decision: Decision) -> Reply:
         """The reply for a recipient that gets nothing; for others it is replaced by what the next host says."""
@@ -220,8 +224,8 @@ class Pipeline:
         """Other copies are delivered: a 4xx would deliver them again at every retry."""
         message = work.message
         partial = message.envelope._replace(recipients=[message.envelope.recipients[number] for number in numbers])
-        finding = Finding("undelivered copy", replies[numbers[0]].brief(), "filter")
-        kept = await self._store.keep(message.id + "copy", partial, [*work.findings, finding], _Content(message))
+        finding = Finding(quarantine.UNDELIVERED_COPY, replies[numbers[0]].brief(), "filter")
+        kept = await self._keep(message, message.id + "copy", partial, [*work.findings, finding])
         log.error(f"message id={message.id} a copy could not be delivered ({finding.name}): kept as {kept}, release it")
         for number in numbers:
             replies[number] = Reply(250, "2.7.0", f"Ok: filter id={message.id}, kept for delivery as {kept}")

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable
 
 from . import log, quarantine
+from .config import Config
 from .findings import Finding
 from .message import Message
 from .reinjection import Reinjection
@@ -17,15 +18,23 @@ from .smtp.esmtp import Envelope
 class Store:
     """The quarantine as the pipeline uses it: in a thread, since synchronising a disk takes its time."""
 
-    def __init__(self, directory: str, loop: asyncio.AbstractEventLoop) -> None:
-        self._directory = directory
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        self._directory = config.quarantine_directory
+        self._reserve = config.quarantine_reserve
         self._loop = loop
 
-    async def keep(self, message_id: str, envelope: Envelope, findings: list[Finding], content: Iterable[bytes]) -> str:
+    async def keep(
+        self,
+        message_id: str,
+        envelope: Envelope,
+        findings: list[Finding],
+        content: Iterable[bytes],
+        size: int,
+        peer: str,
+    ) -> str:
         """The quarantine id, once it is on disk. Raises OSError."""
-        work = self._loop.run_in_executor(
-            None, quarantine.store, self._directory, message_id, envelope, findings, content
-        )
+        details = (message_id, envelope, findings, content, self._reserve, size, peer)
+        work = self._loop.run_in_executor(None, quarantine.store, self._directory, *details)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -53,8 +62,9 @@ class Reports:
         """Send a bounce, or keep it where somebody finds it. Raises OSError."""
         words = await self._send(message, envelope, content)
         if words:
-            finding = Finding("undelivered bounce", words, "filter")
-            quarantine_id = await self._store.keep(message.id + "bounce", envelope, [finding], [content])
+            findings = [Finding(quarantine.UNDELIVERED_BOUNCE, words, "filter")]
+            name, size = message.id + "bounce", len(content)
+            quarantine_id = await self._store.keep(name, envelope, findings, [content], size, message.peer)
             log.error(
                 f"message id={message.id} no bounce could be sent ({words}): kept in quarantine as {quarantine_id}"
             )

@@ -17,6 +17,8 @@ from . import esmtp
 from .esmtp import Envelope, Extensions
 from .reply import Reply
 
+_REFUSED = "Error: reinjection refused at"
+
 
 class Stage(Enum):
     """Where a delivery stands; the values are the words used in logs and replies."""
@@ -49,6 +51,11 @@ def temporary(stage: str, seen: str) -> Reply:
     return Reply(451, "4.3.0", f"Error: reinjection failed at {stage}: {seen}")
 
 
+def is_refusal(reply: Reply) -> bool:
+    """Whether the server itself has said no (see `passed_on`), and not the connection's end or a time-out."""
+    return reply.text.startswith(_REFUSED)
+
+
 def passed_on(stage: str, reply: Reply) -> Reply:
     """The client's reply for a negative reply of the reinjecting server."""
     if reply.permanent or 400 <= reply.code <= 499:
@@ -56,7 +63,7 @@ def passed_on(stage: str, reply: Reply) -> Reply:
         enhanced = reply.enhanced if reply.enhanced.startswith(klass) else klass + ".0.0"
         # 421 and 521 (RFC 7504) would tell the client that this connection ends, which it does not.
         code = {421: 451, 521: 554}.get(reply.code, reply.code)
-        return Reply(code, enhanced, f"Error: reinjection refused at {stage}: {reply.text}")
+        return Reply(code, enhanced, f"{_REFUSED} {stage}: {reply.text}")
     return temporary(stage, "unexpected reply " + reply.brief())
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that people and cron use: check, clean, quarantine."""
+"""The commands that people and cron use: check, clean. (Those of the quarantine: test_quarantine_commands.py.)"""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ import subprocess
 import threading
 
 import pytest
-from harness.behaviour import close, late, reply, stall, wait_until
-from harness.clamd import EICAR
-from harness.client import CLEAN, lmtp, smtp
+from harness.behaviour import stall, wait_until
+from harness.client import CLEAN, lmtp
 from harness.daemon import Daemon, run
 
 from filterd.cli import main
-
-INFECTED = b"Subject: =?utf-8?q?=C3=A4?=\r\n\r\n..\r\n" + bytes(range(128, 256)) + EICAR + b"\r\n"
-TWO = ("bob@example.com", "carol@example.com")
 
 
 def lines(data: bytes) -> list[str]:
@@ -209,125 +205,3 @@ def test_clean_without_a_scratch(daemon):
     daemon.scratch.mkdir()
     assert result.returncode == 1
     assert lines(result.stderr) == [f"filter-daemon: {daemon.scratch}: No such file or directory"]
-
-
-# quarantine
-
-
-@pytest.fixture
-def kept(daemon):
-    """The daemon, and the id of a message that it has put into quarantine."""
-    assert smtp(daemon.address, INFECTED, recipients=TWO).code == 250
-    [path] = daemon.quarantined()
-    return daemon, path.name.removesuffix(".msg")
-
-
-def test_list_and_show(kept):
-    # Given a message in quarantine
-    daemon, quarantine_id = kept
-    # then the list tells what it is
-    [line] = lines(daemon.run("quarantine", "list").stdout)
-    assert line.startswith(quarantine_id)
-    assert "<alice@example.com> -> bob@example.com, carol@example.com  Eicar-Test-Signature" in line
-    [entry] = json.loads(daemon.run("quarantine", "list", "--json").stdout)
-    assert (entry["id"], entry["sender"]) == (quarantine_id, "alice@example.com")
-    # and show gives the message byte for byte
-    shown = daemon.run("quarantine", "show", quarantine_id).stdout
-    assert shown.endswith(b"}\n" + INFECTED)
-
-
-def test_release_delivers_once_and_unchanged(kept, downstream):
-    # Given a message in quarantine, when it is released, and named twice by mistake
-    daemon, quarantine_id = kept
-    result = daemon.run("quarantine", "release", quarantine_id, quarantine_id)
-    # then it arrives once, as it was, without being caught again, and is gone from quarantine
-    assert result.returncode == 0, result
-    assert f"released {quarantine_id}: 250" in result.stdout.decode()
-    [message] = downstream.accepted
-    assert (message.sender, message.recipients, message.content) == ("alice@example.com", list(TWO), INFECTED)
-    assert daemon.quarantined() == []
-    # and it cannot be released again
-    result = daemon.run("quarantine", "release", quarantine_id)
-    assert result.returncode == 1
-    assert lines(result.stderr) == [f"filter-daemon: {quarantine_id}: not in {daemon.quarantine}"]
-
-
-def test_release_when_the_daemon_does_not_run(kept, downstream):
-    # Given a stopped daemon, then release works all the same
-    daemon, quarantine_id = kept
-    assert daemon.stop() == 0
-    assert daemon.run("quarantine", "release", quarantine_id).returncode == 0
-    assert len(downstream.accepted) == 1
-
-
-@pytest.mark.parametrize(
-    ("stage", "action"),
-    [("banner", close()), ("mail", reply(450)), ("rcpt", reply(550)), ("data", close()), ("dot", reply(554))],
-)
-def test_release_that_fails_keeps_the_message(kept, downstream, stage, action):
-    # Given a server in trouble
-    daemon, quarantine_id = kept
-    downstream.on(stage, action)
-    result = daemon.run("quarantine", "release", quarantine_id)
-    # then the message stays, and one line says why
-    assert result.returncode == 1
-    [line] = lines(result.stderr)
-    assert line.startswith(f"{quarantine_id}: kept, ")
-    assert len(daemon.quarantined()) == 1
-    # and later it can be released
-    downstream.clear()
-    assert daemon.run("quarantine", "release", quarantine_id).returncode == 0
-    assert len(downstream.accepted) == 1
-
-
-@pytest.mark.parametrize("code", [450, 550])
-def test_release_goes_to_all_recipients_or_to_none(kept, downstream, code):
-    # Given a server that refuses one of two recipients
-    daemon, quarantine_id = kept
-    downstream.on("rcpt", reply(code), match="carol")
-    # then nobody gets it, so that nobody gets it twice when it is released again
-    for _ in range(2):
-        assert daemon.run("quarantine", "release", quarantine_id).returncode == 1
-    assert downstream.dots == 0
-    assert len(daemon.quarantined()) == 1
-
-
-def test_two_releases_at_the_same_time(kept, downstream):
-    # Given two people who release the same message at the same time
-    daemon, quarantine_id = kept
-    downstream.on("dot", late(0.5))
-    results = []
-    threads = [
-        threading.Thread(target=lambda: results.append(daemon.run("quarantine", "release", quarantine_id)))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    # then it is delivered once, and the other one is told
-    assert sorted(result.returncode for result in results) == [0, 1]
-    assert len(downstream.accepted) == 1
-
-
-def test_delete(kept, downstream):
-    # Given a message in quarantine, when it is deleted, then it is gone and nothing was delivered
-    daemon, quarantine_id = kept
-    result = daemon.run("quarantine", "delete", quarantine_id)
-    assert (result.returncode, lines(result.stdout)) == (0, [f"deleted {quarantine_id}"])
-    assert daemon.quarantined() == []
-    assert downstream.accepted == []
-
-
-@pytest.mark.parametrize("action", ["show", "release", "delete"])
-def test_what_is_not_in_quarantine(kept, downstream, capfd, action):
-    # Given something that is no message in quarantine
-    daemon, quarantine_id = kept
-    for name in ("../daemon.json", "nonsense", "", "20261122T180000Z-0000000000", "/etc/passwd"):
-        # when it is named beside one that is, then one line says so
-        status = main(["quarantine", action, quarantine_id, name, "--config", str(daemon.path)])
-        said = capfd.readouterr()
-        assert (status, said.out, len(said.err.splitlines())) == (1, "", 1)
-    # and nothing has happened to the other
-    assert len(daemon.quarantined()) == 1
-    assert downstream.accepted == []
