@@ -1,31 +1,53 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is learned from the content while it arrives: its header block, what kinds of parts it has, the test pattern."""
+"""What is learned from the content while it arrives: its structure, names and types of its parts, the test pattern."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Optional
 
 from ..findings import Finding
 from ..scan import eicar
-from .fields import received_count
+from . import flaws
+from .fields import Entity, received_count
+from .header import header_flaws
 from .mime import Consumer, Part, Walker
+from .names import extensions
+from .rules import Rules, default_rules
+from .streams import streams
+from .types import BY_EXTENSION, HEAD, Kind, real_type
 
 #: How files are written into text without MIME: uuencode, yEnc, BinHex. Only a scanner's mail parser decodes them.
 _UUENCODE = re.compile(rb"(?:\A|\n)begin(?:-base64)? [0-7]{3,4} ")
+#: Findings of one message that are kept; more say nothing new.
+_FINDINGS = 100
+
+
+class Archive(NamedTuple):
+    """A part that holds files."""
+
+    kind: Kind
+    name: str  #: one reading of its file name, empty when it has none
 
 
 class Analysis:
     """Feed it the content as it comes; every piece is looked at once, so a large message never stops the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Optional[Rules] = None) -> None:
+        self.rules = rules if rules is not None else default_rules()
         self._whole = eicar.PatternSearch()
         self._found_in_part = False
-        self._walker = Walker(self._open_part)
+        self._walker = Walker(self._open_part, self._entity)
+        self._findings: dict[Finding, None] = {}
+        self._opened = 0
         #: There are parts that are not text.
         self.attachments = False
         #: Text holds what only a mail parser decodes.
         self.old_encodings = False
+        #: Archives to unpack, by the order in which the walker opens parts.
+        self.archives: dict[int, Archive] = {}
 
     def feed(self, data: bytes) -> None:
         """The next piece of content."""
@@ -33,23 +55,41 @@ class Analysis:
         self._walker.feed(data)
 
     def finish(self) -> list[Finding]:
-        """What was found in the whole message."""
+        """What was found in the whole message; archives are not opened yet (unpack.inspect)."""
         self._walker.finish()
+        tally, keys = self._walker.tally, self.rules.keys
+        if tally.parts > keys.max_parts:
+            tally.note(flaws.PARTS)
+        if tally.depth > keys.max_mime_depth:
+            tally.note(flaws.DEPTH)
+        for flaw in [*tally.flaws, *header_flaws(self._walker.header)]:
+            self.add(Finding(flaws.category(flaw), flaw, flaws.SOURCE))
+        return self.pattern_findings() + list(self._findings)
+
+    def pattern_findings(self) -> list[Finding]:
+        """The finding of the test pattern. Ask again when scanners have read `streams`, which look for it too."""
         return [eicar.finding()] if self._whole.found or self._found_in_part else []
 
-    def _open_part(self, part: Part) -> Consumer:
+    def streams(self, mode: str, content: Iterable[bytes], size: int) -> Iterator[Iterator[bytes]]:
+        """What a scanner is given in one of content.streams.MODES; `content` can be read again."""
+        if self.too_many_parts:
+            # A scanner that is asked thousands of times for one message is asked for no other one.
+            yield iter(content)
+            return
+        for stream in streams(mode, content, size, self.attachments, self.old_encodings):
+            yield stream if self.rules.decode_all else self._searched(stream)
+
+    def _searched(self, stream: Iterator[bytes]) -> Iterator[bytes]:
         search = eicar.PatternSearch()
-        if not part.text:
-            self.attachments = True
+        for piece in stream:
+            search.feed(piece)
+            yield piece
+        self._found_in_part = self._found_in_part or search.found
 
-        def consume(data: bytes) -> None:
-            search.feed(data)
-            self._found_in_part = self._found_in_part or search.found
-            # What holds a NUL byte and is not called text is a file, and a file is scanned as one.
-            if not self.old_encodings and (part.text or b"\0" not in data):
-                self.old_encodings = _has_old_encoding(data)
-
-        return consume
+    @property
+    def too_many_parts(self) -> bool:
+        """More parts than are looked at one by one."""
+        return self._walker.tally.parts > self.rules.keys.max_parts
 
     @property
     def header(self) -> bytes:
@@ -60,6 +100,77 @@ class Analysis:
     def received_count(self) -> int:
         """How many Received fields the message has."""
         return received_count(self._walker.header)
+
+    def add(self, finding: Optional[Finding]) -> None:
+        """One more finding, unless it is known or there are plenty."""
+        if finding is not None and len(self._findings) < _FINDINGS:
+            self._findings[finding] = None
+
+    # What the walker tells
+
+    def _entity(self, entity: Entity) -> None:
+        for name in entity.names:
+            self.add(self.rules.banned_name(name.replace("/", "\\")))
+        if entity.old_encoding:
+            self.old_encodings = True
+
+    def _open_part(self, part: Part) -> Consumer:
+        self._opened += 1
+        if not part.text:
+            self.attachments = True
+        return _Look(self, part, self._opened - 1).take
+
+    def typed(self, number: int, part: Part, kind: Optional[Kind]) -> None:
+        """The beginning of a part has been seen."""
+        names = part.entity.names
+        name = names[0] if names else ""
+        if part.entity.kinds or kind is not None:
+            self.add(self.rules.banned_type(kind, part.entity.kinds, name))
+        if kind is None and names:
+            ends = (extension for name in names for extension in extensions(name))
+            kind = next((BY_EXTENSION[extension] for extension in ends if extension in BY_EXTENSION), None)
+        if kind is not None and kind.archive and self._walker.tally.parts <= self.rules.keys.max_parts:
+            self.archives[number] = Archive(kind, name)
+
+    def found_pattern(self) -> None:
+        """The test pattern is in a part."""
+        self._found_in_part = True
+
+    def found_old_encoding(self) -> None:
+        """A part holds uuencode or its like."""
+        self.old_encodings = True
+
+
+class _Look:
+    """Looks at one part as it comes: its type, the test pattern, old encodings."""
+
+    __slots__ = ("_analysis", "_file", "_head", "_number", "_part", "_search")
+
+    def __init__(self, analysis: Analysis, part: Part, number: int) -> None:
+        self._analysis = analysis
+        self._part = part
+        self._number = number
+        self._search = eicar.PatternSearch()
+        self._head: Optional[bytes] = b""  # until the type is known
+        self._file = False  # it is no text, whatever it says
+
+    def take(self, data: bytes) -> bool:
+        """The next piece; empty at the end. True: what follows need not be decoded."""
+        analysis = self._analysis
+        self._search.feed(data)
+        if self._search.found:
+            analysis.found_pattern()
+        if self._head is not None:
+            self._head += data
+            if len(self._head) >= HEAD or not data:
+                kind = real_type(self._head[:HEAD])
+                self._file = not self._part.text and ((kind is not None and kind.binary) or b"\0" in self._head)
+                self._head = None
+                analysis.typed(self._number, self._part, kind)
+        # What holds a NUL byte and is not called text is a file, and a file is scanned as one.
+        if not analysis.old_encodings and (self._part.text or b"\0" not in data) and _has_old_encoding(data):
+            analysis.found_old_encoding()
+        return self._file and not analysis.rules.decode_all
 
 
 def _has_old_encoding(data: bytes) -> bool:

@@ -13,7 +13,8 @@ import functools
 import re
 from typing import Callable, NamedTuple, Optional
 
-from .fields import Entity, read_entity
+from . import flaws
+from .fields import Entity, has_content_field, read_entity
 from .transfer import Base64Decoder, LineEnds, QuotedPrintableDecoder
 
 #: Bytes of one header block that are read as a header; what follows is taken for a body.
@@ -24,18 +25,22 @@ DEPTH_LIMIT = 10000
 ENCODED_DEPTH_LIMIT = 20
 #: A line longer than this cannot be a delimiter (RFC 2046: 70 characters) and need not be kept whole.
 _LINE_LIMIT = 4096
+#: More than the longest name of a field that is looked for.
+_OVERLAP = 64
 
 # The line end before a line that is neither a field, nor the rest of one, nor the envelope line of a mailbox file.
 _NOT_A_FIELD = re.compile(rb"\r\n(?=[^\r\t ])(?![!-9;-~]+[ \t]*:)(?!>?From )")
 
-#: Takes the decoded content of one part piece by piece; an empty piece ends the part.
-Consumer = Callable[[bytes], None]
+#: Takes the decoded content of one part piece by piece; an empty piece ends the part. One that has answered True
+#: wants no more of it: it is not called again, and nothing more is decoded for it.
+Consumer = Callable[[bytes], Optional[bool]]
 
 
 class Part(NamedTuple):
     """A part that is not a container."""
 
     text: bool  #: it says that it is text, or nothing, and is not in base64
+    entity: Entity = Entity()
 
 
 OpenPart = Callable[[Part], Consumer]
@@ -44,8 +49,35 @@ OpenPart = Callable[[Part], Consumer]
 class _Delimiter(NamedTuple):
     start: int  #: of the line end before it
     end: int  #: of its own line end
+    text: bytes
     level: int
     closing: bool
+
+
+class Tally:
+    """What was counted and noticed in a message and in the encoded messages inside of it."""
+
+    def __init__(self) -> None:
+        self.parts = 0  #: header blocks
+        self.depth = 0  #: the most multiparts and messages inside each other
+        self.flaws: dict[str, None] = {}  #: see flaws.py, in the order in which they were seen
+
+    def note(self, *names: str) -> None:
+        """Something is wrong with the structure."""
+        self.flaws.update(dict.fromkeys(names))
+
+
+class _Level:
+    """A multipart that has not ended."""
+
+    __slots__ = ("delimiters", "digest", "encoded", "messages", "used")
+
+    def __init__(self, delimiters: tuple[bytes, ...], digest: bool, encoded: bool, messages: int) -> None:
+        self.delimiters = delimiters
+        self.digest = digest
+        self.encoded = encoded  # it declares a transfer encoding
+        self.messages = messages  # around it
+        self.used: Optional[bytes] = None  # the first delimiter that was seen
 
 
 class _Reading:
@@ -58,8 +90,11 @@ class _Reading:
         self._open_part = open_part
         self._late = late  # bytes that this reading takes for a part of the header
         self._consumer: Optional[Consumer] = None
+        self._enough = False
 
     def feed(self, data: bytes) -> None:
+        if self._enough:
+            return
         if self._late:
             late = self._late
             self._late -= min(late, len(data))
@@ -67,16 +102,16 @@ class _Reading:
         self._give(data if self.decoder is None else self.decoder.feed(data))
 
     def finish(self) -> None:
-        if self.decoder is not None:
+        if self.decoder is not None and not self._enough:
             self._give(self.decoder.finish())
-        if self._consumer is not None:
+        if self._consumer is not None and not self._enough:
             self._consumer(b"")
 
     def _give(self, data: bytes) -> None:
         if data:
             if self._consumer is None:
                 self._consumer = self._open_part()
-            self._consumer(data)
+            self._enough = bool(self._consumer(data))
 
 
 class _EncodedMessage:
@@ -102,10 +137,20 @@ class Walker:
     delimiter is always found as CR LF "--". A line end is put before the first line for that.
     """
 
-    def __init__(self, open_part: OpenPart, encoded_depth: int = 0) -> None:
+    def __init__(
+        self,
+        open_part: OpenPart,
+        on_entity: Optional[Callable[[Entity], None]] = None,
+        outer: Optional[Walker] = None,
+    ) -> None:
+        """`on_entity` is told of each header block; `outer` walks the message in which this one stands encoded."""
         self._open_part = open_part
+        self._on_entity = on_entity
         self._open_reading = functools.partial(open_part, Part(text=True))
-        self._encoded_depth = encoded_depth
+        self._encoded_depth: int = 0 if outer is None else outer._encoded_depth + 1
+        self._depth_around: int = 0 if outer is None else outer._depth + 1
+        #: What was counted and noticed so far.
+        self.tally: Tally = Tally() if outer is None else outer.tally
         self._buffer = b"\r\n"
         self._at = 0
         self._skip = 2  # bytes of line end at the position that do not belong to the body
@@ -113,12 +158,13 @@ class Walker:
         self._blank_from = 0  # where to look for it
         self._delimiter_from = 0  # where to look for the next delimiter in a header
         self._in_header = True
-        self._levels: list[tuple[bytes, ...]] = []
+        self._levels: list[_Level] = []
+        self._messages = 0  # messages in messages since the outermost level, whose header has been read
         self._delimiters: dict[bytes, list[int]] = {}  # levels of each delimiter, the innermost last
-        self._digests: list[bool] = []
         self._digest_part = False  # the header to come is that of a part of a multipart/digest
         self._readings: list[_Reading | _EncodedMessage] = []
         self._started = False
+        self._overlong: Optional[bytes] = None  # the last bytes of a header that is longer than is read
         #: The header block of the message itself, without its last line end.
         self.header = b""
 
@@ -133,6 +179,7 @@ class Walker:
         if self._in_header and not self._started:
             self._begin(b"")
         self._end_part()
+        self._leave(0)
 
     def _run(self, final: bool) -> None:
         while self._header(final) if self._in_header else self._body(final):
@@ -163,6 +210,9 @@ class Walker:
         else:
             # A header without end; its last line may end all the same.
             end, self._at, self._skip = len(buffer) - 2 * buffer.endswith(b"\r\n", at + 2), len(buffer), 0
+            self._overlong = None if final else buffer[-_OVERLAP:]
+        if end - at > HEADER_LIMIT:
+            self.tally.note(flaws.LONG_HEADER)
         stop = _NOT_A_FIELD.search(buffer, at, end)
         if stop is not None:
             # A line that cannot be part of a header: the body begins here, for many readers at least.
@@ -193,33 +243,78 @@ class Walker:
             self.header = block if certain is None else certain
             self._started = True
         digest, self._digest_part = self._digest_part, False
+        tally = self.tally
+        tally.parts += 1
+        if certain is not None:
+            self._note_doubt(block[len(certain) :])
         if certain == b"":
             block = b""
         if not block and not digest:
+            self._open_reading = functools.partial(self._open_part, Part(text=True))
             self._readings = [_Reading(None, self._open_reading)]
             return
         entity = read_entity(block, digest)
+        tally.note(*entity.flaws)
+        if self._on_entity is not None:
+            self._on_entity(entity)
         if entity.message and certain:
             entity = entity._replace(message=read_entity(certain, digest).message)
         decoders = _decoders(entity)
-        self._open_reading = functools.partial(self._open_part, Part(entity.text and not entity.base64))
-        boundaries = tuple(dict.fromkeys(b"--" + boundary for boundary in entity.boundaries))
+        self._open_reading = functools.partial(self._open_part, Part(entity.text and not entity.base64, entity))
+        boundaries = tuple(b"--" + boundary for boundary in entity.boundaries)
         if boundaries and len(self._levels) < DEPTH_LIMIT:
-            for delimiter in boundaries:
-                self._delimiters.setdefault(delimiter, []).append(len(self._levels))
-            self._levels.append(boundaries)
-            self._digests.append(entity.digest)
+            self._enter(boundaries, entity.digest, bool(decoders))
             self._readings = [_Reading(decoder, self._open_reading) for decoder in decoders]
         elif entity.message and not decoders:
             # The header of the message inside comes next, after the empty line that stands at the position.
             self._in_header = True
             self._readings = []
+            self._messages += 1
+            tally.depth = max(tally.depth, self._depth)
         elif entity.message and self._encoded_depth < ENCODED_DEPTH_LIMIT:
             self._readings = [
-                _EncodedMessage(decoder, Walker(self._open_part, self._encoded_depth + 1)) for decoder in decoders
+                _EncodedMessage(decoder, Walker(self._open_part, self._on_entity, self)) for decoder in decoders
             ]
         else:
+            if entity.message:
+                tally.note(flaws.ENCODED_DEPTH)
             self._readings = [_Reading(decoder, self._open_reading) for decoder in decoders or (None,)]
+
+    def _note_doubt(self, uncertain: bytes) -> None:
+        self.tally.note(flaws.NO_SEPARATOR)
+        if has_content_field(uncertain):
+            self.tally.note(flaws.DOUBTFUL_FIELD)
+
+    @property
+    def _depth(self) -> int:
+        return self._depth_around + len(self._levels) + self._messages
+
+    def _enter(self, delimiters: tuple[bytes, ...], digest: bool, encoded: bool) -> None:
+        """A multipart begins."""
+        known = self._delimiters
+        if known:
+            for delimiter in delimiters:
+                if delimiter in known:
+                    self.tally.note(flaws.SHARED_BOUNDARY)
+                elif delimiter + b"--" in known or delimiter.removesuffix(b"--") in known:
+                    self.tally.note(flaws.END_BOUNDARY)
+        for delimiter in delimiters:
+            known.setdefault(delimiter, []).append(len(self._levels))
+        self._levels.append(_Level(delimiters, digest, encoded, self._messages))
+        self.tally.depth = max(self.tally.depth, self._depth)
+
+    def _leave(self, keep: int, closed: bool = False) -> None:
+        """All multiparts but the first `keep` are over; with `closed` the outermost of them in good order."""
+        while len(self._levels) > keep:
+            level = self._levels.pop()
+            if level.used is None:
+                self.tally.note(flaws.ENCODED_MULTIPART if level.encoded else flaws.NO_PARTS)
+            elif not closed or len(self._levels) > keep:
+                self.tally.note(flaws.UNTERMINATED)
+            for delimiter in level.delimiters:
+                self._delimiters[delimiter].pop()
+                if not self._delimiters[delimiter]:
+                    del self._delimiters[delimiter]
 
     # Bodies
 
@@ -258,37 +353,48 @@ class Walker:
                 line = buffer[candidate + 2 : end].rstrip(b" \t")
                 levels = self._delimiters.get(line)
                 if levels:
-                    return _Delimiter(candidate, end, levels[-1], False), True
+                    return _Delimiter(candidate, end, line, levels[-1], False), True
                 levels = self._delimiters.get(line[:-2]) if line.endswith(b"--") else None
                 if levels:
-                    return _Delimiter(candidate, end, levels[-1], True), True
+                    return _Delimiter(candidate, end, line[:-2], levels[-1], True), True
             candidate = buffer.find(b"\r\n--", end, stop)
         return None, True
 
     def _delimited(self, found: _Delimiter) -> None:
         """A part ends here, and with it all that is inside of it and was not ended."""
         self._end_part()
-        keep = found.level if found.closing else found.level + 1
-        while len(self._levels) > keep:
-            self._digests.pop()
-            for delimiter in self._levels.pop():
-                self._delimiters[delimiter].pop()
-                if not self._delimiters[delimiter]:
-                    del self._delimiters[delimiter]
+        level = self._levels[found.level]
+        if level.used is None:
+            level.used = found.text
+        elif level.used != found.text:
+            self.tally.note(flaws.BOUNDARIES)
+        self._leave(found.level if found.closing else found.level + 1, found.closing)
+        self._messages = self._levels[-1].messages if self._levels else 0
         self._at = found.end
         self._skip = 2
         self._in_header = not found.closing
-        self._digest_part = self._in_header and self._digests[-1]
+        self._digest_part = self._in_header and level.digest
 
     def _take(self, end: int) -> None:
         start = self._at + self._skip
         if end > start:
             self._skip = 0
             self._at = end
+            if self._overlong is not None:
+                self._look_for_fields(self._buffer[start:end])
             if self._readings:
                 data = self._buffer[start:end]
                 for reading in self._readings:
                     reading.feed(data)
+
+    def _look_for_fields(self, data: bytes) -> None:
+        """In what is left of a header that was too long: another reader may read it to its end."""
+        assert self._overlong is not None
+        text = self._overlong + data
+        header, blank, _ = text.partition(b"\r\n\r\n")
+        if has_content_field(header):
+            self.tally.note(flaws.DOUBTFUL_FIELD)
+        self._overlong = None if blank else text[-_OVERLAP:]
 
     def _end_part(self) -> None:
         for reading in self._readings:

@@ -1,0 +1,36 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with the header of a message itself (RFC 5322 sections 2.2 and 3.6, RFC 6532)."""
+
+from __future__ import annotations
+
+import re
+
+from . import flaws
+
+#: Bytes of a header that are looked at; what is longer is told of anyway.
+_LIMIT = 131072
+
+# Fields that a message has once at most.
+_ONCE = re.compile(rb"(?im)^(bcc|cc|date|from|in-reply-to|message-id|references|reply-to|sender|subject|to)[ \t]*:")
+_NAMES = ("Bcc", "Cc", "Date", "From", "In-Reply-To", "Message-ID", "References", "Reply-To", "Sender", "Subject", "To")
+_SPELLING = {name.lower().encode(): name for name in _NAMES}
+
+
+def header_flaws(header: bytes) -> list[str]:
+    """Names of what is wrong, each once."""
+    header = header[:_LIMIT]
+    found = []
+    names = [name.lower() for name in _ONCE.findall(header)]
+    if len(set(names)) < len(names):
+        found += [f"repeated {_SPELLING[name]}" for name in dict.fromkeys(names) if names.count(name) > 1]
+    if b"\0" in header:
+        found.append(flaws.NUL_IN_HEADER)
+    if not header.isascii():
+        # UTF-8 is what SMTPUTF8 mail has.
+        try:
+            header.decode("utf-8")
+        except UnicodeDecodeError as error:
+            if error.start < _LIMIT - 3:
+                found.append(flaws.EIGHT_BIT)
+    return found
