@@ -175,11 +175,11 @@ async def _scanners(settings: Config, result: Report) -> None:
 async def _scanner(settings: scanning.Scanner, scratch_directory: str, result: Report) -> None:
     scanner = factory.scanner(settings, scratch_directory, asyncio.get_running_loop())
     try:
-        words = await scanner.probe()
+        probe = await scanner.probe()
     except ScannerFailure as failure:
         result.add("scanners", BAD, str(failure))
         return
     finally:
         scanner.close()
     role = " (backup)" if scanner.backup else ""
-    result.add("scanners", WARNING if "does not know" in words else GOOD, f"{scanner.name}{role}: {words}")
+    result.add("scanners", GOOD if probe.good else WARNING, f"{scanner.name}{role}: {probe.words}")

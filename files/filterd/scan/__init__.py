@@ -9,7 +9,7 @@ when all primaries of its kind have failed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..findings import Verdict
 from ..scratch import Budget
@@ -35,6 +35,13 @@ class Subject(Protocol):
         """What content.streams gives in one of its MODES."""
 
 
+class Probe(NamedTuple):
+    """What the self-report says of a scanner."""
+
+    words: str
+    good: bool  #: False: it works, but not as it should
+
+
 class Scanner(Protocol):
     """What every scanner offers."""
 
@@ -51,7 +58,7 @@ class Scanner(Protocol):
     def close(self) -> None:
         """The worker stops."""
 
-    async def probe(self) -> str:
+    async def probe(self) -> Probe:
         """For the self-report: the version, and what it says of the EICAR (or GTUBE) test pattern.
 
         Raises ScannerFailure when it is missing or does not answer.

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """clamd by INSTREAM over kept sessions (clamd(8): IDSESSION, INSTREAM). Paths are never handed over: permissions.
 
+A clamd without AlertExceedsMax says OK of what is beyond its limits, which nobody can tell from a verdict: `probe`
+finds out and `check` warns of it.
+
 A session that clamd closed while it was idle (its IdleTimeout is 30 s by default) is opened again once.
 Anything but a clear verdict is a ScannerFailure.
 """
@@ -18,7 +21,7 @@ from typing import Callable, Optional
 
 from ..connect import connected
 from ..findings import UNCHECKED, VIRUS, Finding, ScannerFailure, Verdict
-from . import VIRUS_SCANNER, Subject
+from . import VIRUS_SCANNER, Probe, Subject, nested
 from .eicar import PATTERN
 from .settings import ClamdSettings
 
@@ -182,16 +185,19 @@ class Clamd:
         """What clamd says of all streams of one message. Raises ScannerFailure."""
         return Verdict(tuple(await self._scan(lambda: subject.streams(self._settings.content))))
 
-    async def probe(self) -> str:
-        """Version, and what it says of the test pattern. Raises ScannerFailure."""
+    async def probe(self) -> Probe:
+        """Version, what it says of the test pattern, and whether it tells of its limits. Raises ScannerFailure."""
         try:
             version = await self.command("VERSION")
         except (OSError, asyncio.TimeoutError) as error:
             raise ScannerFailure(f"{self.name}: {_words(error)}") from None
         findings = await self._scan(lambda: [[PATTERN]])
         if not findings:
-            return f"{version}; does not know the EICAR test pattern"
-        return f"{version}; finds {findings[0].name} in the EICAR test pattern"
+            return Probe(f"{version}; does not know the EICAR test pattern", False)
+        words = f"{version}; finds {findings[0].name} in the EICAR test pattern"
+        if not await self._scan(lambda: [[nested.archive()]]):
+            return Probe(f"{words}; calls clean what is beyond its limits (AlertExceedsMax is not set)", False)
+        return Probe(words, True)
 
     async def _scan(self, streams: Callable[[], Iterable[Iterable[bytes]]]) -> list[Finding]:
         current: list[_Session] = []

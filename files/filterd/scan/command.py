@@ -17,7 +17,7 @@ from typing import Any, Callable, NamedTuple
 from ..findings import UNCHECKED, VIRUS, Finding, ScannerFailure, Verdict
 from ..scratch import Budget, BudgetExceeded
 from ..smtp.reply import printable
-from . import VIRUS_SCANNER, Subject, workspace
+from . import VIRUS_SCANNER, Probe, Subject, workspace
 from .eicar import PATTERN
 from .process import Ended, Limits, Process, ProcessFailure
 from .settings import FILES, MESSAGE, CommandSettings
@@ -102,15 +102,15 @@ class Command:
             return Verdict()
         return Verdict(tuple(Finding(answer.category, name, self.name) for name in answer.names))
 
-    async def probe(self) -> str:
+    async def probe(self) -> Probe:
         """What it says of the EICAR test pattern, and of a file with nothing in it. Raises ScannerFailure."""
         clean = await self._judge(b"Subject: nothing to be found here\r\n\r\nnothing\r\n")
         if clean.category:
             raise ScannerFailure(f"{self.name}: finds {clean.names[0]} in a file that holds nothing")
         found = await self._judge(PATTERN)
         if found.category != VIRUS:
-            return "can be run; does not know the EICAR test pattern"
-        return f"can be run; finds {found.names[0]} in the EICAR test pattern"
+            return Probe("can be run; does not know the EICAR test pattern", False)
+        return Probe(f"can be run; finds {found.names[0]} in the EICAR test pattern", True)
 
     async def _judge(self, content: bytes) -> _Answer:
         async def fill(space: Workspace) -> bool:

@@ -35,6 +35,7 @@ class Response:
         self._expect: Callable[[], bool] = self._head
         self._left = 0
         self.status = 0
+        self.server = ""  #: the Server field
         self._body: list[bytes] = []
         self.whole = False
         #: The connection can be used again.
@@ -80,6 +81,7 @@ class Response:
             if not field:
                 raise HttpViolation(f"said {line[:80]!r}")
             fields.setdefault(field.group(1).lower(), []).append(field.group(2))
+        self.server = b"".join(fields.get(b"server", [])).decode("latin-1")[:100]
         options = b",".join(fields.get(b"connection", [])).lower()
         self.keep = b"close" not in options and (match.group(1) == b"1" or b"keep-alive" in options)
         self._frame(fields.get(b"transfer-encoding", []), fields.get(b"content-length", []))

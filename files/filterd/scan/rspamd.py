@@ -20,7 +20,7 @@ from typing import Any, Optional
 from ..findings import ScannerFailure, Score, Verdict
 from ..smtp.esmtp import Envelope, decode_xtext
 from ..smtp.reply import printable
-from . import SPAM_SCORER, Subject
+from . import SPAM_SCORER, Probe, Subject
 from .exchange import Exchange, opened, words
 from .http import HttpViolation, Response, request
 from .settings import RspamdSettings
@@ -89,14 +89,16 @@ class Rspamd:
         if subject.size > self._settings.size_limit:
             return Verdict()
         fields = envelope_fields(subject.envelope, subject.client, subject.id)
-        return Verdict(score=await self._score(fields, subject.content(), subject.size))
+        response = await self._checked(fields, subject.content(), subject.size)
+        return Verdict(score=read_score(response.body, self._settings.threshold, self.name))
 
-    async def probe(self) -> str:
-        """What it says of GTUBE (of its version it tells nothing but by its Server field). Raises ScannerFailure."""
-        score = await self._score([("From", "<>")], [GTUBE_MESSAGE], len(GTUBE_MESSAGE))
-        return f"answers /checkv2; {describe(score)}"
+    async def probe(self) -> Probe:
+        """Version (its Server field) and what it says of GTUBE. Raises ScannerFailure."""
+        response = await self._checked([("From", "<>")], [GTUBE_MESSAGE], len(GTUBE_MESSAGE))
+        score = read_score(response.body, self._settings.threshold, self.name)
+        return describe(printable(response.server) or "rspamd", score)
 
-    async def _score(self, fields: list[tuple[str, str]], content: Iterable[bytes], size: int) -> Score:
+    async def _checked(self, fields: list[tuple[str, str]], content: Iterable[bytes], size: int) -> Response:
         settings = self._settings
         host = str(settings.address) if settings.address is not None else "localhost"
         always = [("Host", host), ("Connection", "keep-alive"), ("Content-Length", str(size))]
@@ -114,7 +116,7 @@ class Rspamd:
             response = await self._ask(exchange, question(), fresh)
         if response.status != 200:
             raise ScannerFailure(f"{self.name}: answered {response.status} {printable(_text(response.body))}")
-        return read_score(response.body, settings.threshold, self.name)
+        return response
 
     async def _ask(self, exchange: Exchange, question: Iterable[bytes], fresh: bool) -> Optional[Response]:
         """The whole answer. None when a kept connection had ended meanwhile, which is nobody's fault."""

@@ -15,7 +15,7 @@ from typing import Optional
 
 from ..findings import ScannerFailure, Score, Verdict
 from ..smtp.reply import printable
-from . import SPAM_SCORER, Subject
+from . import SPAM_SCORER, Probe, Subject
 from .exchange import opened, words
 from .settings import SpamdSettings
 
@@ -82,13 +82,13 @@ class Spamd:
         path = f"Return-Path: <{printable(subject.envelope.sender)}>\r\n".encode("ascii")
         return Verdict(score=await self._score(path, subject.content(), subject.size))
 
-    async def probe(self) -> str:
+    async def probe(self) -> Probe:
         """Version, and what it says of GTUBE. Raises ScannerFailure."""
         reply = await self._ask([b"PING SPAMC/1.5\r\n\r\n"])
         version, _, pong = reply.decode("ascii", "replace").strip().partition(" ")
         if pong.split() != ["0", "PONG"]:
             raise ScannerFailure(f"{self.name}: said {reply[:200]!r} to PING")
-        return f"{version}; {describe(await self._score(b'', [GTUBE_MESSAGE], len(GTUBE_MESSAGE)))}"
+        return describe(version, await self._score(b"", [GTUBE_MESSAGE], len(GTUBE_MESSAGE)))
 
     async def _score(self, before: bytes, content: Iterable[bytes], size: int) -> Score:
         head = f"SYMBOLS SPAMC/1.5\r\nContent-length: {len(before) + size}\r\n"
@@ -127,7 +127,8 @@ class Spamd:
         """Nothing is kept."""
 
 
-def describe(score: Score) -> str:
+def describe(version: str, score: Score) -> Probe:
     """What a scorer says of GTUBE, for the self-report."""
-    words = f"{score.score:g} of {score.threshold:g} for the GTUBE test message"
-    return f"gives {words}" if score.score >= score.threshold else f"does not know spam: gives {words}"
+    good = score.score >= score.threshold
+    verb = "gives" if good else "does not call it spam:"
+    return Probe(f"{version}; {verb} {score.score:g} of {score.threshold:g} for the GTUBE test message", good)
