@@ -52,7 +52,7 @@ test: lint unit sanity daemon-tests molecule ## everything that .ci/run runs
 
 .PHONY: check
 check: lint unit ## the quick part: lint, and tests that need no Docker and little time
-	@pytest -q -m "not slow" tests/daemon
+	@pytest -q -n 4 -m "not slow" tests/daemon
 
 .PHONY: lint
 lint: setup ## all linters
@@ -68,7 +68,7 @@ sanity: setup ## ansible-test sanity
 
 .PHONY: daemon-tests
 daemon-tests: setup ## black-box tests of the daemon over real sockets
-	@echo "==> daemon tests" && pytest -q tests/daemon
+	@echo "==> daemon tests" && pytest -q -n 4 tests/daemon
 
 .PHONY: molecule
 molecule: setup ## Molecule in Docker: all scenarios, or SCENARIO=default
