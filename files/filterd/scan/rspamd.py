@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import ipaddress
 import json
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Optional
@@ -54,7 +53,7 @@ def read_score(body: bytes, threshold: Optional[float], source: str) -> Score:
 
 def _number(data: dict[str, Any], name: str, source: str) -> float:
     value = data.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or abs(value) > 1e9:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e9 <= value <= 1e9:
         raise ScannerFailure(f"{source}: has no number as {name}")
     return float(value)
 
