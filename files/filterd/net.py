@@ -17,9 +17,6 @@ from .session import STOPPING, Session
 from .smtp.inbound import Limits
 from .smtp.reply import Reply
 
-#: Seconds of silence inside a message that are still borne when the service stops.
-_STOP_SILENCE = 3.0
-
 _EVICTED = Reply(421, "4.3.2", "Error: too many connections, idle ones are closed")
 
 
@@ -88,7 +85,7 @@ class Worker:
 
     def lose_patience(self) -> None:
         """Clients wait for the next start of the service: do not let a silent one keep them waiting."""
-        self.patience = _STOP_SILENCE
+        self.patience = self.config.stop_silence
         end = self.loop.time() + self.patience
         for session in self.sessions:
             session.expires = min(session.expires, end)

@@ -24,8 +24,6 @@ _BACKLOG = 1024
 #: A worker that ended sooner than this after its start is replaced only after the pause.
 _SHORT_LIFE = 1.0
 _PAUSE = 1.0
-#: Seconds without a beat after which a worker is taken for stuck and killed.
-_STALL_LIMIT = 60.0
 #: Seconds beyond drain_timeout after which workers are killed.
 _KILL_MARGIN = 5.0
 _TICK = 0.5
@@ -244,8 +242,10 @@ class Service:
                 log.warning(f"worker {child.pid} did not end in time and is killed")
                 os.kill(child.pid, signal.SIGKILL)
                 child.kill_at = now + _KILL_MARGIN
-            elif not child.stopping and now - child.last_beat > _STALL_LIMIT:
-                log.error(f"worker {child.pid} has not been heard of for {_STALL_LIMIT:g} s and is killed")
+            elif not child.stopping and now - child.last_beat > self._config.worker_stall_limit:
+                log.error(
+                    f"worker {child.pid} has not been heard of for {self._config.worker_stall_limit:g} s and is killed"
+                )
                 os.kill(child.pid, signal.SIGKILL)
                 child.last_beat = now
         self._fill()

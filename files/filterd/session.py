@@ -32,10 +32,7 @@ if TYPE_CHECKING:
 _TURN = 200
 #: Bytes that may wait behind a message that is being scanned before reading stops.
 _BACKLOG = 65536
-#: Seconds that a client has to take the last replies before its connection is cut.
-_LAST_WORDS = 3.0
-#: While others wait, a message that uses scratch has to come with this many bytes in this many seconds.
-_PACE = 65536
+#: Seconds over which the pace of a message is measured while others wait.
 _PACE_TIME = 5.0
 
 _TOO_LATE = Reply(451, "4.3.0", "Error: the filter did not finish in time, try again later")
@@ -154,7 +151,7 @@ class Session(asyncio.Protocol):
             self._pace = (now, size)  # nobody had waited before
         elif now - since >= _PACE_TIME:
             self._pace = (now, size)
-            if size - before < _PACE:
+            if size - before < self._worker.config.min_data_rate * (now - since):
                 log.warning(f"message id={message.id} refused with 451: {size - before} bytes in {now - since:.0f} s")
                 self._drop()
                 self._engine.refuse_content(_TOO_SLOW)
@@ -234,7 +231,7 @@ class Session(asyncio.Protocol):
             return
         self._flush()
         self._closing = True
-        self.expires = self._worker.loop.time() + _LAST_WORDS
+        self.expires = self._worker.loop.time() + self._worker.config.farewell_timeout
         self._forget()
         if self._transport is not None:
             self._transport.close()

@@ -71,6 +71,15 @@ class FlowKeys:
     message_receive_timeout: float = key(
         3600, values.number(1, 86400), "seconds", "longest time from DATA to the end of data"
     )
+    min_data_rate: int = key(
+        13107,
+        values.integer(1, 2**30),
+        "bytes per second",
+        "that a message which uses scratch has to come with while others wait for a place (looked at every 5 s)",
+    )
+    farewell_timeout: float = key(
+        3, values.number(0.1, 300), "seconds", "that a client has to take the last replies before it is cut off"
+    )
     memory_per_message: int = key(
         262144, values.integer(4096, 2**30), "bytes", "of a message kept in memory; what is beyond goes to scratch"
     )
@@ -91,6 +100,18 @@ class FlowKeys:
         values.number(0, 3600),
         "seconds",
         "an idle reinjection connection is kept this long; 0 for a new one each time",
+    )
+    stop_silence: float = key(
+        3,
+        values.number(0.1, 3600),
+        "seconds",
+        "longest silence of a client while the service stops, since new clients wait for the next start",
+    )
+    worker_stall_limit: float = key(
+        60,
+        values.number(2, 3600),
+        "seconds",
+        "a worker process whose event loop has not turned for so long is killed and replaced",
     )
     drain_timeout: float = key(
         100, values.number(0, 86400), "seconds", "for messages under way when the service stops or reloads"

@@ -195,3 +195,16 @@ def test_a_stopped_worker_does_not_stop_the_others(start_daemon, downstream):
             assert lmtp(daemon.address)[0].code == 250
     finally:
         os.kill(stopped, signal.SIGCONT)
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced(start_daemon, downstream):
+    # Given a single worker that stops dead
+    daemon = start_daemon(workers=1, worker_stall_limit=2)
+    (stuck,) = daemon.worker_pids()
+    os.kill(stuck, signal.SIGSTOP)
+    # then it is killed once it has not been heard of for the configured time, and another one serves
+    wait_until(lambda: daemon.worker_pids() not in ([stuck], []), "the worker to be replaced")
+    assert not alive(stuck)
+    assert f"worker {stuck} has not been heard of for 2 s and is killed" in daemon.log
+    assert [reply.code for reply in lmtp(daemon.address)] == [250]
+    assert len(downstream.transactions) == 1
