@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from typing import Optional
 
+from . import mailtext
 from .smtp.esmtp import Envelope, Recipient, decode_xtext
 from .smtp.reply import Reply, printable
 
@@ -18,6 +19,13 @@ Refusal = tuple[Recipient, Reply]
 #: Bytes of the largest message that is returned whole when RET=FULL asks for it (Postfix: bounce_size_limit).
 RETURN_LIMIT = 50000
 _HEADER_LIMIT = 65536
+_SUBJECT = "Undelivered Mail Returned to Sender"
+_PARTLY = """\
+This is the mail filter at {hostname}.
+
+Your message could not be delivered to one or more recipients.
+It was delivered to the others.
+"""
 
 
 def wants_failure_report(recipient: Recipient) -> bool:
@@ -32,11 +40,19 @@ def wants_whole(envelope: Envelope, size: int) -> bool:
 
 
 def failure_report(
-    envelope: Envelope, refusals: list[Refusal], original: bytes, whole: bool, hostname: str, message_id: str
+    envelope: Envelope,
+    refusals: list[Refusal],
+    original: bytes,
+    whole: bool,
+    hostname: str,
+    message_id: str,
+    subject: str = _SUBJECT,
+    text: str = "",
 ) -> Optional[tuple[Envelope, bytes]]:
     """Envelope and content of a bounce, or None when nobody is to be told (the null sender never is).
 
-    `original` is the message itself if `whole`, else its header block.
+    `original` is the message itself if `whole`, else its header block. `text` says why; without one it is said that
+    other recipients have got the message.
     """
     told = [(recipient, reply) for recipient, reply in refusals if wants_failure_report(recipient)]
     if not envelope.sender or not told:
@@ -56,7 +72,7 @@ def failure_report(
     lines = [
         f"From: Mail Delivery System <MAILER-DAEMON@{hostname}>",
         f"To: <{_safe(envelope.sender)}>",
-        "Subject: Undelivered Mail Returned to Sender",
+        mailtext.field("Subject", subject),
         time.strftime("Date: %a, %d %b %Y %H:%M:%S +0000", time.gmtime()),
         f"Message-ID: <{message_id}.bounce@{hostname}>",
         "Auto-Submitted: auto-replied",
@@ -65,18 +81,12 @@ def failure_report(
         encoding,
         "",
         f"--{boundary}",
-        "Content-Type: text/plain; charset=" + ("utf-8" if international else "us-ascii"),
-        encoding,
-        "",
-        f"This is the mail filter at {hostname}.",
-        "",
-        "Your message could not be delivered to one or more recipients.",
-        "It was delivered to the others.",
-        "",
     ]
-    for recipient, reply in told:
-        lines.append(f"<{_safe(recipient.address)}>: {reply.brief(400)}")
-    lines += ["", f"--{boundary}", f"Content-Type: {status_type}", encoding, "", f"Reporting-MTA: dns; {hostname}"]
+    words = (text or _PARTLY.format(hostname=hostname)).rstrip("\n")
+    who = [f"<{_safe(recipient.address)}>: {reply.brief(400)}" for recipient, reply in told]
+    part = mailtext.plain("\n".join([words, "", *who]))
+    lines += [*part.header, "", part.content]
+    lines += [f"--{boundary}", f"Content-Type: {status_type}", encoding, "", f"Reporting-MTA: dns; {hostname}"]
     if "ENVID" in envelope.parameters:
         lines.append(f"Original-Envelope-Id: {_safe(decode_xtext(envelope.parameters['ENVID']))}")
     for recipient, reply in told:

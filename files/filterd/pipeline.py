@@ -19,6 +19,8 @@ from .config import Config
 from .content.streams import streams
 from .findings import CATEGORIES, CLEAN, SPAM, VIRUS, Finding, ScannerFailure, Score
 from .message import Message
+from .notices import Event
+from .notifier import Notifier
 from .policy import Decision
 from .reinjection import Reinjection
 from .reports import Reports, Store
@@ -91,6 +93,7 @@ class Pipeline:
         self._reinjection = reinjection
         self._store = Store(config, loop)
         self._reports = Reports(reinjection, self._store, loop)
+        self._notifier = Notifier(config)
         self._loop = loop
 
     async def handle(self, message: Message) -> list[Reply]:
@@ -161,6 +164,8 @@ class Pipeline:
                     delivered.append(number)
         if not envelope.lmtp:
             replies = await self._one_for_all(work, replies, delivered)
+        if work.findings:
+            await self._tell(work, replies)
         return replies
 
     async def _keep(self, message: Message, name: str, envelope: Envelope, findings: list[Finding]) -> str:
@@ -214,7 +219,7 @@ class Pipeline:
         if failed and not delivered:
             if work.quarantine_id != "-":
                 self._store.forget(work.quarantine_id)
-            return replies
+            return [replies[failed[0]]] * len(replies)
         if failed:
             await self._keep_undelivered(work, failed, replies)
         await self._report_refusals(work.message, replies)
@@ -248,6 +253,28 @@ class Pipeline:
         except Exception as error:
             log.error(f"message id={message.id} the sender could not be told of {notify.describe(refusals)}: {error}")
 
+    # Who else is told
+
+    async def _tell(self, work: _Work, replies: list[Reply]) -> None:
+        """Bounces and notices about what does not come again."""
+        message = work.message
+        for (category, disposition), numbers in _ends(work.decisions, replies).items():
+            recipients = tuple(message.envelope.recipients[number] for number in numbers)
+            kept = work.quarantine_id if disposition in (*_KEPT, "reject") else "-"
+            event = Event(
+                *(message.id, message.envelope, message.client, message.analysis.header, tuple(work.findings)),
+                *(category, disposition, recipients, kept),
+            )
+            # The message is delivered or on disk: whatever becomes of these, a 4xx would be a second copy.
+            try:
+                report = self._notifier.bounce(event) if disposition == "bounce" else None
+                if report is not None:
+                    await self._reports.bounce(message, *report)
+                for notice in self._notifier.notices(event):
+                    await self._reports.notice(message, *notice)
+            except Exception as error:
+                log.error(f"message id={message.id} notices could not be sent: {error}")
+
     # The end
 
     def _answer(self, work: _Work, replies: list[Reply], verdict: str, disposition: str) -> list[Reply]:
@@ -278,6 +305,15 @@ def _groups(decisions: list[Decision]) -> dict[Decision, list[int]]:
             # What a copy looks like depends on its marks alone.
             groups.setdefault(Decision("", decision.disposition, decision.tags), []).append(number)
     return groups
+
+
+def _ends(decisions: list[Decision], replies: list[Reply]) -> dict[tuple[str, str], list[int]]:
+    """Recipients, by their numbers, with the same category and disposition, but those who will get it another time."""
+    ends: dict[tuple[str, str], list[int]] = {}
+    for number, (decision, reply) in enumerate(zip(decisions, replies)):
+        if reply.positive or reply.permanent:
+            ends.setdefault((decision.category, decision.disposition), []).append(number)
+    return ends
 
 
 def _worst(decisions: list[Decision]) -> str:
