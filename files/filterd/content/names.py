@@ -90,20 +90,22 @@ def _stripped(name: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A name or path fit for logs and replies: printable, at most SHOWN characters."""
-    text = name if name.isprintable() else "".join(char if char.isprintable() else "?" for char in name)
-    return text if len(text) <= SHOWN else text[: SHOWN // 2 - 2] + "..." + text[1 - SHOWN // 2 :]
+    """A name or path fit for logs and replies: printable, at most SHOWN characters, its end rather than its beginning.
+
+    The end of a name is what tells about the file.
+    """
+    return _cut(name, SHOWN)
 
 
 def finding_name(what: str, path: str) -> str:
     """`what (path)`, at most SHOWN characters."""
-    what = shown(what)[: SHOWN // 2]
-    text = shown(path)
-    room = SHOWN - len(what) - 3
-    if len(text) > room:
-        # The end of a name is what tells about the file.
-        text = "..." + text[3 - room :]
-    return f"{what} ({text})" if text else what
+    what = _cut(what, SHOWN // 2)
+    return f"{what} ({_cut(path, SHOWN - len(what) - 3)})" if path else what
+
+
+def _cut(text: str, room: int) -> str:
+    text = text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= room else "..." + text[3 - room :]
 
 
 def _decode(value: bytes, charset: bytes) -> str:

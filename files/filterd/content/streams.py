@@ -9,8 +9,10 @@ decoded part. `auto` gives small messages whole, of large ones the beginning as 
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import Callable
 
 from .mime import Consumer, Part, Walker
 
@@ -34,7 +36,9 @@ def streams(
     if mode == "whole" or (mode == "auto" and whole and not attachments):
         return
     # Text has been seen as part of the whole mail.
-    yield from _parts(content, skip_text=mode == "auto" and whole)
+    skip_text = mode == "auto" and whole
+    for _, stream in parts(content, lambda _number, part: not (skip_text and part.text)):
+        yield stream
 
 
 def _beginning(content: Iterable[bytes], limit: int) -> Iterator[bytes]:
@@ -59,16 +63,21 @@ class _Opened:
             self.ended = True
 
 
-def _parts(content: Iterable[bytes], skip_text: bool) -> Iterator[Iterator[bytes]]:
-    """The decoded content of each part, read from the message while it is asked for."""
-    waiting: deque[_Opened] = deque()
+def parts(content: Iterable[bytes], wanted: Callable[[int, Part], bool]) -> Iterator[tuple[int, Iterator[bytes]]]:
+    """Number and decoded content of each part that is wanted, read from the message while it is asked for.
+
+    Parts are numbered from 0 in the order in which the walker opens them, which is always the same for one message.
+    """
+    waiting: deque[tuple[int, _Opened]] = deque()
+    numbers = itertools.count()
 
     def open_part(part: Part) -> Consumer:
+        number = next(numbers)
+        if not wanted(number, part):
+            return _no_more
         opened = _Opened()
-        if not (skip_text and part.text):
-            waiting.append(opened)
-            return opened.take
-        return _ignore
+        waiting.append((number, opened))
+        return opened.take
 
     walker = Walker(open_part)
     source = _walk(content, walker)
@@ -85,11 +94,12 @@ def _parts(content: Iterable[bytes], skip_text: bool) -> Iterator[Iterator[bytes
         while not waiting:
             if next(source, None) is None and not waiting:
                 return
-        yield stream(waiting.popleft())
+        number, opened = waiting.popleft()
+        yield number, stream(opened)
 
 
-def _ignore(_data: bytes) -> None:
-    pass
+def _no_more(_data: bytes) -> bool:
+    return True
 
 
 def _walk(content: Iterable[bytes], walker: Walker) -> Iterator[bool]:
