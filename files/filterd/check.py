@@ -11,7 +11,8 @@ import pwd
 import sys
 from typing import Any, NamedTuple
 
-from . import __version__, scratch
+from . import __version__, check_policy, scratch
+from .check_policy import BAD, GOOD, WARNING
 from .config import Config
 from .findings import ScannerFailure
 from .reinject import Reinjector
@@ -20,8 +21,7 @@ from .scan import settings as scanning
 from .smtp.esmtp import RELAYED_EXTENSIONS
 from .values import SAME_HOST
 
-SECTIONS = ("directories", "listen", "reinject", "scanners")
-GOOD, WARNING, BAD = "ok", "warning", "PROBLEM"
+SECTIONS = ("directories", "listen", "reinject", "scanners", "policy", "notices")
 
 
 class Line(NamedTuple):
@@ -69,6 +69,9 @@ async def report(path: str, settings: Config, skipped: set[str]) -> Report:
         await _listen(settings, result)
     if "reinject" not in skipped:
         await _reinject(settings, result)
+    for name, look in (("policy", check_policy.policy), ("notices", check_policy.notices)):
+        for state, text in () if name in skipped else look(settings):
+            result.add(name, state, text)
     if "scanners" not in skipped:
         await _scanners(settings, result)
     return result
@@ -115,7 +118,9 @@ def _directories(settings: Config, result: Report) -> None:
         size, free = status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
         words = f"{path}: writable, {free} of {size} bytes free"
         if key == "quarantine_directory":
-            result.add(key, GOOD, words)
+            reserve = settings.quarantine_reserve
+            state = GOOD if free >= reserve + settings.message_size_limit else BAD
+            result.add(key, state, f"{words}; quarantine_reserve is {reserve}")
         elif size >= settings.scratch_bound:
             result.add(key, GOOD, f"{words}; n*(1+f)*message_size_limit*7/8 needs {settings.scratch_bound}")
         else:

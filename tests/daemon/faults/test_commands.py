@@ -50,6 +50,8 @@ def test_check_of_a_host_where_all_is_well(start_daemon, clamd):
         ("no clamd", "No such file or directory"),
         ("a small scratch", "n*(1+f)*message_size_limit*7/8 needs"),
         ("no quarantine", "No such file or directory"),
+        ("a full quarantine", "quarantine_reserve is 1152921504606846976"),
+        ("a wrong template", "sender.txt: line 1 held 'Hello'; it takes Subject: and a text"),
         ("another service on the port", "greets with '220 back.example.com ESMTP Postfix'"),
     ],
 )
@@ -70,6 +72,11 @@ def test_check_names_what_does_not_work(tmp_path, downstream, clamd, problem, wo
         daemon.configure(message_size_limit=2**40)
     elif problem == "no quarantine":
         daemon.quarantine.rmdir()
+    elif problem == "a full quarantine":
+        daemon.configure(quarantine_reserve=2**60)
+    elif problem == "a wrong template":
+        (tmp_path / "sender.txt").write_text("Hello\n")
+        daemon.configure(notification_templates=str(tmp_path))
     else:
         daemon.configure(listen=[downstream.address], reinject="127.0.0.1:9")
     # when it is checked
@@ -107,6 +114,28 @@ def test_check_warns_of_what_the_next_server_lacks(tmp_path, downstream):
     assert result.returncode == 0
     assert "lacks SMTPUTF8, XFORWARD" in result.stdout.decode()
     assert "takes at most 1000 bytes" in result.stdout.decode()
+
+
+def test_check_says_what_the_policy_will_do_and_who_is_told(tmp_path, downstream):
+    # Given a policy with a row, and notices
+    daemon = Daemon(
+        *(tmp_path / "host", downstream.address),
+        policy=[{"recipients": ["abuse@"], "clients": ["192.0.2.0/24"], "virus": "tag"}],
+        on_virus="pass",
+        notify_admin="postmaster@example.com",
+        notify_senders=["banned"],
+    )
+    result = daemon.run("check", "--skip", "directories", "--skip", "listen")
+    # then it says so in words, with what is dangerous
+    assert result.returncode == 0, result
+    text = result.stdout.decode()
+    for words in (
+        "ok: where recipients abuse@ and clients 192.0.2.0/24: virus tag",
+        "ok: else: virus pass, banned quarantine, unchecked quarantine",
+        "warning: on_virus is pass: infected mail is delivered",
+        "postmaster@example.com is told of virus, banned; senders whose address is believed are told of banned",
+    ):
+        assert words in text
 
 
 @pytest.mark.parametrize(
