@@ -95,8 +95,8 @@ class Exchange(asyncio.Protocol):
         """Whether another question can be asked: it is open and nothing unexpected has come."""
         return self.lost is None and not self._ended and not self._received
 
-    async def send(self, pieces: Iterable[bytes], last: bool = False) -> None:
-        """Write all, or as much as the other side takes; `last` closes our direction."""
+    async def send(self, pieces: Iterable[bytes], last: bool = False) -> bool:
+        """Write all; `last` closes our direction. False when the other side answered or went before it had all."""
         assert self._transport is not None
         self._room = self._limit
         pending: list[bytes] = []
@@ -106,22 +106,25 @@ class Exchange(asyncio.Protocol):
             size += len(piece)
             if size >= _PIECE:
                 if not await self._write(b"".join(pending)):
-                    return
+                    return False
                 pending, size = [], 0
-        if await self._write(b"".join(pending)) and last and self._transport.can_write_eof():
+        if not self.usable:
+            return False
+        self._transport.write(b"".join(pending))
+        if last and self._transport.can_write_eof():
             self._transport.write_eof()
+        return True
 
     async def _write(self, data: bytes) -> bool:
-        """False when it is no use: the other side has gone, or answers before it has read everything."""
         assert self._transport is not None
-        if self.lost is not None or self._received or self._ended:
+        if not self.usable:
             return False
         self._transport.write(data)
         if self._writable is not None:
             await self._writable
-        elif len(data) >= _PIECE:
+        else:
             await asyncio.sleep(0)  # other messages have their turn, however fast the other side reads
-        return self.lost is None and not self._received and not self._ended
+        return self.usable
 
     async def more(self) -> bytes:
         """What has come since, b"" at the end. Raises ConnectionError when the connection broke."""

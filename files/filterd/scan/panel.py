@@ -10,6 +10,7 @@ A virus ends the round at once: whoever has not answered by then is not waited f
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, Callable, NamedTuple, TypeVar
 
@@ -41,11 +42,17 @@ class _Answers(NamedTuple):
         return any(_infected(verdict) for verdict in self.verdicts)
 
 
+def _nobody(name: str, seconds: float, failed: bool) -> None:
+    pass
+
+
 class Panel:
     """The scanners of one worker."""
 
-    def __init__(self, scanners: list[Scanner]) -> None:
-        self._scanners = scanners
+    def __init__(self, scanners: list[Scanner], told: Callable[[str, float, bool], None] = _nobody) -> None:
+        """`told` hears of each scan: the scanner's name, seconds, and whether it failed."""
+        self.scanners = scanners
+        self._told = told
         self._kinds = {
             kind: ([item for item in of_kind if not item.backup], [item for item in of_kind if item.backup])
             for kind in (VIRUS_SCANNER, SPAM_SCORER)
@@ -72,29 +79,32 @@ class Panel:
     async def _ask_kind(self, kind: str, subject: Subject) -> _Answers:
         failures: list[ScannerFailure] = []
         for asked in self._kinds[kind]:
-            results = await _side_by_side([_ask(item, subject) for item in asked], _infected)
+            results = await _side_by_side([self._ask_one(item, subject) for item in asked], _infected)
             failures += [result for result in results if isinstance(result, ScannerFailure)]
             good = [result for result in results if isinstance(result, Verdict)]
             if good:
                 return _Answers(kind, good, failures)
         return _Answers(kind, [], failures)
 
+    async def _ask_one(self, scanner: Scanner, subject: Subject) -> Verdict | ScannerFailure:
+        began = time.monotonic()
+        result: Verdict | ScannerFailure
+        try:
+            result = await scanner.scan(subject)
+        except ScannerFailure as failure:
+            result = failure
+        self._told(scanner.name, time.monotonic() - began, isinstance(result, ScannerFailure))
+        return result
+
     def sweep(self) -> None:
         """Close what has been idle for long."""
-        for scanner in self._scanners:
+        for scanner in self.scanners:
             scanner.sweep()
 
     def close(self) -> None:
         """The worker stops."""
-        for scanner in self._scanners:
+        for scanner in self.scanners:
             scanner.close()
-
-
-async def _ask(scanner: Scanner, subject: Subject) -> Verdict | ScannerFailure:
-    try:
-        return await scanner.scan(subject)
-    except ScannerFailure as failure:
-        return failure
 
 
 def _infected(result: Verdict | ScannerFailure) -> bool:

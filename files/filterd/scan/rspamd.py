@@ -122,14 +122,16 @@ class Rspamd:
         response = Response()
         answered = kept = False
         try:
-            await exchange.send(question)
+            whole = await exchange.send(question)
             while not response.whole:
                 data = await exchange.more()
                 if not data and not answered and not fresh:
                     return None
                 answered = answered or bool(data)
                 response.feed(data)
-            kept = response.keep and exchange.usable
+            if not whole and response.status == 200:
+                raise HttpViolation("answered before it had the whole message")
+            kept = whole and response.keep and exchange.usable
             return response
         except ConnectionError as error:
             if not fresh and not answered and exchange.left:

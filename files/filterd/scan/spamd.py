@@ -110,11 +110,14 @@ class Spamd:
             raise ScannerFailure(f"{self.name}: {words(error, settings.timeout)}") from None
         exchange.limit_time(end, settings.timeout)
         try:
-            await exchange.send(question, last=True)
-            answer = []
+            whole = await exchange.send(question, last=True)
+            pieces = []
             while data := await exchange.more():
-                answer.append(data)
-            return b"".join(answer)
+                pieces.append(data)
+            answer = b"".join(pieces)
+            if answer and not whole:
+                raise ScannerFailure(f"{self.name}: said {answer[:200]!r} before it had the whole message")
+            return answer
         except ConnectionError as error:
             raise ScannerFailure(f"{self.name}: {error}") from None
         finally:

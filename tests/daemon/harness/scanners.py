@@ -205,8 +205,9 @@ end})
                 'secure_ip = "192.0.2.1"; }'
             )
         (self.home / "rspamd.conf").write_text(
-            f'options {{ pidfile = "{self.home}/pid"; tempdir = "{self.home}"; url_tld = "{self.home}/tld"; filters = "";\n'
-            f' control_socket = "{self.home}/control.sock mode=0600"; hs_cache_dir = "{self.home}";\n'
+            f'options {{ pidfile = "{self.home}/pid"; tempdir = "{self.home}"; filters = "";\n'
+            f' url_tld = "{self.home}/tld"; hs_cache_dir = "{self.home}";\n'
+            f' control_socket = "{self.home}/control.sock mode=0600";\n'
             ' dns { nameserver = ["127.0.0.1:9"]; timeout = 0.1s; retransmits = 1; } }\n'
             'logging { type = "console"; level = "info"; }\n'
             "actions { reject = 15; add_header = 6; greylist = 4; }\n"

@@ -87,15 +87,17 @@ def test_a_password(ask, tmp_path):
         server.stop()
 
 
-def test_the_self_report(ask, rspamd, tmp_path, downstream):
+def test_the_self_report(ask, real_clamd, rspamd, tmp_path, downstream):
     probe = ask(rspamd.settings, lambda scanner: scanner.probe())
     assert probe.good
     assert probe.words.startswith("rspamd/")
     assert probe.words.endswith("; gives 15 of 15 for the GTUBE test message")
-    daemon = Daemon(tmp_path / "host", downstream.address, scanners=[{**rspamd.settings, "threshold": 20}])
+    daemon = Daemon(
+        tmp_path / "host", downstream.address, scanners=[real_clamd.settings, {**rspamd.settings, "threshold": 20}]
+    )
     result = daemon.run("check", "--json", "--skip", "directories", "--skip", "listen")
     assert result.returncode == 0, result
-    line = json.loads(result.stdout)["checks"][-1]
+    _, line = [line for line in json.loads(result.stdout)["checks"] if line["section"] == "scanners"]
     assert line["state"] == "warning"
     assert "does not call it spam: 15 of 20" in line["text"]
 
