@@ -17,6 +17,7 @@ from typing import Any
 from .keys.content import ContentKeys
 from .keys.flow import FlowKeys
 from .keys.notification import NotificationKeys
+from .keys.operate import OperateKeys
 from .keys.policy import PolicyKeys
 from .keys.quarantine import QuarantineKeys
 from .keys.scanning import ScanningKeys
@@ -29,7 +30,7 @@ class ConfigError(Exception):
 
 # The last of these comes first in the documentation.
 @dataclasses.dataclass(frozen=True)
-class Config(NotificationKeys, QuarantineKeys, PolicyKeys, ContentKeys, ScanningKeys, FlowKeys):
+class Config(OperateKeys, NotificationKeys, QuarantineKeys, PolicyKeys, ContentKeys, ScanningKeys, FlowKeys):
     """All keys of daemon.json. `load` makes it; the metadata feeds the documentation."""
 
     @property

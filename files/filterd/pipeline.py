@@ -21,6 +21,8 @@ from .findings import CATEGORIES, CLEAN, SPAM, VIRUS, Finding, ScannerFailure, S
 from .message import Message
 from .notices import Event
 from .notifier import Notifier
+from .operate.accounts import Accounts
+from .operate.record import Recipient, Record
 from .policy import Decision
 from .reinjection import Reinjection
 from .reports import Reports, Store
@@ -67,8 +69,10 @@ class _Subject:
 class _Work:
     """One message, and what is known and decided about it so far."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, now: float) -> None:
         self.message = message
+        self.began = now
+        self.scanned = 0.0  # when the scan was over, 0 before that
         self.findings: list[Finding] = []
         self.scores: list[Score] = []
         self.virus_scanned = False
@@ -87,8 +91,16 @@ class _Work:
 class Pipeline:
     """Takes complete messages of one worker to their end."""
 
-    def __init__(self, config: Config, panel: Panel, reinjection: Reinjection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        config: Config,
+        panel: Panel,
+        reinjection: Reinjection,
+        accounts: Accounts,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._config = config
+        self._accounts = accounts
         self._panel = panel
         self._reinjection = reinjection
         self._store = Store(config, loop)
@@ -99,13 +111,14 @@ class Pipeline:
     async def handle(self, message: Message) -> list[Reply]:
         """One reply for each recipient in LMTP, else one for all. Never raises but CancelledError."""
         recipients = len(message.envelope.recipients)
-        work = _Work(message)
+        work = _Work(message, self._loop.time())
         try:
             hops = message.analysis.received_count
             if hops > self._config.max_received_headers:
                 refusal = Reply(554, "5.4.6", f"Error: too many hops ({hops} Received headers), filter id={message.id}")
                 return self._answer(work, [refusal] * recipients, "loop", "reject")
             await self._scan(work)
+            work.scanned = self._loop.time()
             self._decide(work)
             replies = await self._carry_out(work)
             return self._answer(work, replies, _worst(work.decisions), _all_dispositions(work.decisions))
@@ -200,12 +213,15 @@ class Pipeline:
         added = headers.fields(marks)
         begins_empty = not message.analysis.header and message.spool.head(2) == b"\r\n"
         change = headers.rewrite(message.analysis.header, begins_empty, added, bool(work.scores))
-        return await self._reinjection.of(message.peer).deliver(
+        replies = await self._reinjection.of(message.peer).deliver(
             envelope,
             change.chunks(_Content(message)) if change.head or change.replaced else _Content(message),
             change.size(message.size),
             lambda: message.commit(self._loop.time()),
         )
+        if any(400 <= reply.code < 500 for reply in replies):
+            self._accounts.reinjection_failed()
+        return replies
 
     @staticmethod
     def _passed(message: Message, reply: Reply) -> Reply:
@@ -219,6 +235,7 @@ class Pipeline:
         if failed and not delivered:
             if work.quarantine_id != "-":
                 self._store.forget(work.quarantine_id)
+                work.quarantine_id = "-"
             return [replies[failed[0]]] * len(replies)
         if failed:
             await self._keep_undelivered(work, failed, replies)
@@ -288,9 +305,32 @@ class Pipeline:
             f" findings={names} disposition={disposition} quarantine={work.quarantine_id}"
             f" time={self._loop.time() - message.timing.received:.3f} ends={ends}"
         )
-        if envelope.lmtp:
-            return replies
-        return [_most_hopeful(replies)]
+        answers = replies if envelope.lmtp else [_most_hopeful(replies)]
+        self._write_down(work, replies, answers, verdict, disposition)
+        return answers
+
+    def _write_down(
+        self, work: _Work, replies: list[Reply], answers: list[Reply], verdict: str, disposition: str
+    ) -> None:
+        message, now = work.message, self._loop.time()
+        received, deadline = message.timing
+        scanned = work.scanned or now
+        words = [decision.disposition for decision in work.decisions] or [disposition] * len(replies)
+        recipients = map(Recipient, (item.address for item in message.envelope.recipients), words, replies)
+        seconds = (work.began - received, scanned - work.began, now - scanned, now - received)
+        self._accounts.message(
+            Record(
+                *(message.id, message.front_queue_id, message.client, message.peer, message.envelope.lmtp),
+                *(message.envelope.sender, message.size, message.analysis.header, verdict, disposition),
+                *(work.findings, work.scores, work.quarantine_id, tuple(recipients)),
+                *(0 if message.envelope.lmtp else answers[0].code, seconds),
+                *((now - received) / (deadline - received), message.withdrawn),
+            )
+        )
+
+    def given_up(self, message: Message, reason: str) -> None:
+        """The message has no end here: nothing was sent, and its client will send it again."""
+        self._accounts.given_up(message.id, message.front_queue_id, message.size, reason)
 
 
 def _spam(score: Score) -> Finding:

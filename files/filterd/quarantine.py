@@ -182,6 +182,11 @@ def identities(directory: str) -> list[str]:
     )
 
 
+def is_identity(name: str) -> bool:
+    """Whether it has the form of our ids."""
+    return _ID.match(name) is not None
+
+
 def find(directory: str, quarantine_id: str) -> Entry:
     """One message by its id. Raises QuarantineError."""
     if not _ID.match(quarantine_id):

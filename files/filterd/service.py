@@ -18,6 +18,8 @@ from typing import NoReturn, Optional
 
 from . import __version__, config, log, scratch, systemd, worker
 from .admission import ALIVE, BATCH, HURRY, Book
+from .operate.metrics import Meter
+from .operate.overseer import Flow, Overseer, Worker
 from .values import Address
 
 _BACKLOG = 1024
@@ -37,8 +39,9 @@ class StartError(Exception):
 class _Child:
     """A worker process as the service sees it."""
 
-    def __init__(self, pid: int, channel: socket.socket, generation: int) -> None:
+    def __init__(self, pid: int, channel: socket.socket, generation: int, meter: Meter) -> None:
         self.pid = pid
+        self.meter = meter
         self.channel = channel
         self.generation = generation
         self.started = time.monotonic()
@@ -66,6 +69,7 @@ class Service:
         self._activated = False
         self._listeners: list[socket.socket] = []
         self._signals: list[int] = []
+        self._overseer = Overseer(path, settings, self._flow)
         self._wake_in, self._wake_out = socket.socketpair()
 
     def run(self) -> int:
@@ -85,6 +89,8 @@ class Service:
         )
         if not self._config.scanners:
             log.warning("no virus scanner is configured: only the EICAR test pattern is found")
+        self._overseer.start()
+        self._selector.register(self._overseer, selectors.EVENT_READ, self._overseer)
         self._fill()
         watchdog = systemd.watchdog_interval()
         next_watchdog = 0.0
@@ -92,15 +98,26 @@ class Service:
             for key, events in self._selector.select(min(_TICK, watchdog or _TICK)):
                 if key.data is None:
                     self._drain_wakeups()
+                elif key.data is self._overseer:
+                    self._overseer.ready()
                 else:
                     self._channel_ready(key.data, events)
             self._handle_signals()
             self._look_after_children()
+            self._overseer.turn(time.monotonic())
             if watchdog and time.monotonic() >= next_watchdog:
                 systemd.notify("WATCHDOG=1")
                 next_watchdog = time.monotonic() + watchdog / 2
+        self._overseer.stop()
         log.info("stopped")
         return 0
+
+    def _flow(self) -> Flow:
+        workers = [
+            Worker(child.pid, child.ready, child.stopping, child.started, child.meter)
+            for child in self._children.values()
+        ]
+        return Flow(self._book.in_use, self._book.waiting, workers)
 
     # Sockets
 
@@ -126,12 +143,14 @@ class Service:
 
     def _start_child(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        others = [child for child in self._children.values() if child.generation == self._generation]
+        meter = self._overseer.meter(first=not any(child.meter.first for child in others))
         # A signal that reaches the child before it has its own handlers must not be taken by ours, and lost.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             pid = os.fork()
             if pid == 0:
-                self._be_child(ours, theirs)
+                self._be_child(ours, theirs, meter)
         except OSError:
             ours.close()
             raise
@@ -139,11 +158,11 @@ class Service:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             theirs.close()
         ours.setblocking(False)
-        child = _Child(pid, ours, self._generation)
+        child = _Child(pid, ours, self._generation, meter)
         self._children[pid] = child
         self._selector.register(ours, selectors.EVENT_READ, child)
 
-    def _be_child(self, ours: socket.socket, theirs: socket.socket) -> NoReturn:
+    def _be_child(self, ours: socket.socket, theirs: socket.socket, meter: Meter) -> NoReturn:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -157,7 +176,8 @@ class Service:
             self._selector.close()
             self._wake_in.close()
             self._wake_out.close()
-            status = worker.run(self._config, self._listeners, theirs)
+            self._overseer.leave_to_parent()
+            status = worker.run(self._config, self._listeners, theirs, meter)
         except BaseException:
             log.error("worker ended: " + traceback.format_exc().replace("\n", " | "))
         finally:
@@ -262,7 +282,9 @@ class Service:
             if child is None:
                 continue
             self._forget(child)
-            if not child.stopping and not self._stopping:
+            expected = child.stopping or self._stopping
+            self._overseer.ended(child.meter, expected)
+            if not expected:
                 log.error(f"worker {pid} ended ({_how(status)}) and is replaced")
                 if time.monotonic() - child.started < _SHORT_LIFE:
                     self._start_again_at = time.monotonic() + _PAUSE
@@ -319,6 +341,7 @@ class Service:
         log.info(f"configuration {new.fingerprint} replaces {self._config.fingerprint}")
         self._config = new
         self._book.places = new.instances
+        self._overseer.configure(new)
         self._generation += 1
         self._start_again_at = 0.0
         self._fill()

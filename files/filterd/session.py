@@ -362,13 +362,13 @@ class Session(asyncio.Protocol):
         envelope = message.envelope
         handling = self._handling
         self._answer([_TOO_LATE] * (len(envelope.recipients) if envelope.lmtp else 1))
-        self._withdraw(message, handling)
+        self._withdraw(message, handling, "deadline")
 
-    @staticmethod
-    def _withdraw(message: Message, handling: Optional[asyncio.Task[None]]) -> None:
+    def _withdraw(self, message: Message, handling: Optional[asyncio.Task[None]], reason: str) -> None:
         message.withdrawn = True
         if handling is not None and not message.committed:
             handling.cancel()
+            self._worker.pipeline.given_up(message, reason)
 
     def _gone(self) -> None:
         """The client has closed before it had its answer, and will come again: nothing may be reinjected now."""
@@ -384,7 +384,7 @@ class Session(asyncio.Protocol):
             self._message = None
             if not message.committed:
                 log.info(f"message id={message.id} front={message.front_queue_id} given up: the client closed")
-            self._withdraw(message, handling)
+            self._withdraw(message, handling, "client")
         self._drop()
 
     def _stop_timer(self) -> None:

@@ -17,6 +17,9 @@ from .access import REFUSAL, allowed
 from .admission import ALIVE, Admission
 from .config import Config
 from .net import Worker
+from .operate.accounts import Accounts
+from .operate.metrics import Meter
+from .operate.watch import watch
 from .pipeline import Pipeline
 from .reinjection import Reinjection
 from .scan import factory
@@ -107,12 +110,12 @@ def _refuse(connection: socket.socket) -> None:
     connection.close()
 
 
-def run(config: Config, listeners: list[socket.socket], channel: socket.socket) -> int:
+def run(config: Config, listeners: list[socket.socket], channel: socket.socket, meter: Meter) -> int:
     """Serve until SIGTERM or until the service is gone. Returns the exit status."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(_serve(config, listeners, channel, loop))
+        loop.run_until_complete(_serve(config, listeners, channel, meter, loop))
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
@@ -120,15 +123,21 @@ def run(config: Config, listeners: list[socket.socket], channel: socket.socket) 
 
 
 async def _serve(
-    config: Config, listeners: list[socket.socket], channel: socket.socket, loop: asyncio.AbstractEventLoop
+    config: Config,
+    listeners: list[socket.socket],
+    channel: socket.socket,
+    meter: Meter,
+    loop: asyncio.AbstractEventLoop,
 ) -> None:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # from a terminal it reaches the service too, which decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     admission = Admission(channel, loop)
     reinjection = Reinjection(config, loop)
-    panel = Panel([factory.scanner(settings, config.scratch_directory, loop) for settings in config.scanners])
-    pipeline = Pipeline(config, panel, reinjection, loop)
+    accounts = Accounts(config, meter)
+    scanners = [factory.scanner(settings, config.scratch_directory, loop) for settings in config.scanners]
+    panel = Panel(scanners, accounts.scanner)
+    pipeline = Pipeline(config, panel, reinjection, accounts, loop)
     limit = connection_limit(config, _descriptors())
     worker = Worker(config, pipeline, reinjection, admission, loop, limit)
     admission.on_hurry = worker.hurry
@@ -145,7 +154,9 @@ async def _serve(
     gc.set_threshold(10000, 20, 50)
     acceptors = [_Acceptor(listener, worker, loop) for listener in listeners]
     admission.send(ALIVE)
-    beat = loop.create_task(_sweep(worker, reinjection, panel, admission))
+    beats = [loop.create_task(_sweep(worker, reinjection, panel, admission, meter))]
+    if meter.first:
+        beats.append(loop.create_task(watch(config, panel, meter, loop)))
     await stop.wait()
     for acceptor in acceptors:
         acceptor.close()
@@ -153,7 +164,8 @@ async def _serve(
     end = loop.time() + config.drain_timeout
     while not worker.idle and loop.time() < end:  # noqa: ASYNC110  (two conditions, looked at a few times)
         await asyncio.sleep(0.02)
-    beat.cancel()
+    for beat in beats:
+        beat.cancel()
     reinjection.close()
     panel.close()
     if not worker.idle:
@@ -161,10 +173,12 @@ async def _serve(
         await worker.abandon()
 
 
-async def _sweep(worker: Worker, reinjection: Reinjection, panel: Panel, admission: Admission) -> None:
+async def _sweep(worker: Worker, reinjection: Reinjection, panel: Panel, admission: Admission, meter: Meter) -> None:
     while True:
         await asyncio.sleep(SWEEP_INTERVAL)
         worker.sweep()
+        meter.set("clients", len(worker.sessions))
+        meter.set("memory_bytes", worker.memory.used)
         reinjection.sweep()
         panel.sweep()
         admission.send(ALIVE)

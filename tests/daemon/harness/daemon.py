@@ -29,6 +29,7 @@ class Daemon:
         self.directory = directory
         self.scratch = directory / "scratch"
         self.quarantine = directory / "quarantine"
+        self.ledger = directory / "ledger" / "ledger.jsonl"
         self.path = directory / "daemon.json"
         self.log_path = directory / "log"
         self.settings: dict[str, Any] = {
@@ -41,6 +42,8 @@ class Daemon:
             "message_size_limit": 4 * 1024 * 1024,
             "scratch_directory": str(self.scratch),
             "quarantine_directory": str(self.quarantine),
+            "ledger_file": str(self.ledger),
+            "metrics_socket": str(directory / "metrics.sock"),
             "drain_timeout": 5,
             **settings,
         }
