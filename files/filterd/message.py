@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 
 from .admission import Place
 from .content.analysis import Analysis
+from .content.rules import Rules
 from .scratch import Spool
 from .smtp.esmtp import Envelope, decode_xtext
 from .values import Address
@@ -28,14 +29,16 @@ class Timing(NamedTuple):
 class Message:
     """Envelope, content, and whether the point of no return has been passed."""
 
-    def __init__(self, envelope: Envelope, spool: Spool, peer: str = "", listen: Optional[Address] = None) -> None:
+    def __init__(
+        self, envelope: Envelope, spool: Spool, rules: Rules, peer: str = "", listen: Optional[Address] = None
+    ) -> None:
         self.id = secrets.token_hex(5)
         self.peer = peer  #: IP address of the host that handed it in
         self.listen = listen  #: which of our own addresses took it
         self.envelope = envelope
         self.spool = spool
         self.place: Optional[Place] = None  #: one of the n places, once it has been admitted
-        self.analysis = Analysis()
+        self.analysis = Analysis(rules)
         self.size = 0
         self.timing = Timing(0.0, 0.0)
         #: The final dot may have reached the reinjecting server: nothing can be taken back.

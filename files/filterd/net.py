@@ -10,6 +10,7 @@ from typing import Any
 
 from .admission import Admission
 from .config import Config
+from .content.rules import Rules
 from .pipeline import Pipeline
 from .reinjection import Reinjection
 from .scratch import MemoryAccount, head_limit
@@ -42,6 +43,7 @@ class Worker:
         self.hostname = config.own_name
         self.limits = Limits(config.message_size_limit, config.max_recipients, errors=config.max_errors)
         self.head_limit = head_limit(config.memory_per_message, config.message_size_limit, config.per_message_budget)
+        self.rules = Rules.of(config, decode_all=not config.attachments_are_scanned)
         self.sessions: dict[Session, None] = {}  # in the order in which they became idle
         self.stopping = False
         self.patience = float("inf")  # seconds of silence that are borne, where the configuration allows more

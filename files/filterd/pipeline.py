@@ -11,12 +11,13 @@ asked for is on disk. Any failure is a 4xx: the message stays in the client's qu
 from __future__ import annotations
 
 import asyncio
+import threading
 import traceback
 from collections.abc import Iterable, Iterator
 
 from . import headers, log, notify, policy, quarantine
 from .config import Config
-from .content.streams import streams
+from .content import unpack
 from .findings import CATEGORIES, CLEAN, SPAM, VIRUS, Finding, ScannerFailure, Score
 from .message import Message
 from .notices import Event
@@ -62,8 +63,7 @@ class _Subject:
         return _Content(self._message)
 
     def streams(self, mode: str) -> Iterable[Iterable[bytes]]:
-        analysis = self._message.analysis
-        return streams(mode, self.content(), self.size, analysis.attachments, analysis.old_encodings)
+        return self._message.analysis.streams(mode, self.content(), self.size)
 
 
 class _Work:
@@ -139,6 +139,8 @@ class Pipeline:
     async def _scan(self, work: _Work) -> None:
         message = work.message
         work.findings = message.analysis.finish()
+        if message.analysis.archives:
+            work.findings += await self._unpack(message)
         if any(finding.category == VIRUS for finding in work.findings):
             return
         outcome = await self._panel.ask(_Subject(message))
@@ -149,7 +151,24 @@ class Pipeline:
         work.virus_scanned = outcome.virus_scanned
         work.scores = outcome.scores
         spam = [_spam(score) for score in outcome.scores if score.score >= score.threshold]
-        work.findings = work.findings + outcome.findings + spam
+        # Scanners have read the attachments to their end, and the test pattern was looked for on the way.
+        pattern = message.analysis.pattern_findings()
+        work.findings = list(dict.fromkeys([*pattern, *work.findings, *outcome.findings, *spam]))
+
+    async def _unpack(self, message: Message) -> list[Finding]:
+        stop = threading.Event()
+        work = self._loop.run_in_executor(
+            None,
+            *(unpack.inspect, message.analysis, _Content(message).__iter__, message.spool.budget),
+            *(self._config.scratch_directory, stop),
+        )
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # The content must stay where it is until the thread has seen the flag.
+            stop.set()
+            await asyncio.wait([work])
+            raise
 
     def _decide(self, work: _Work) -> None:
         message = work.message

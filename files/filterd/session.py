@@ -247,7 +247,7 @@ class Session(asyncio.Protocol):
             worker = self._worker
             budget = Budget(worker.config.per_message_budget)
             spool = Spool(worker.config.scratch_directory, worker.head_limit, worker.memory, budget)
-            self._message = Message(event.envelope, spool, self._peer, self._listen)
+            self._message = Message(event.envelope, spool, worker.rules, self._peer, self._listen)
             self._started = worker.loop.time()
             self._pace = (0.0, 0)
             if worker.memory.used >= worker.memory.limit:

@@ -25,3 +25,9 @@ class ScanningKeys:
     on_scanner_failure: str = key(
         "tempfail", values.choice("tempfail", "pass"), "", "what becomes of a message that a scanner did not answer for"
     )
+
+    @property
+    def attachments_are_scanned(self) -> bool:
+        """Whether each virus scanner that may be the only one to answer reads all attachments, decoded."""
+        virus = [item for item in self.scanners if isinstance(item, (settings.ClamdSettings, settings.CommandSettings))]
+        return bool(virus) and self.on_scanner_failure != "pass" and all(item.content != "whole" for item in virus)

@@ -33,7 +33,7 @@ def _tar(tar_format: int) -> bytes:
         (b"MZ is how this text begins, and it goes on and on for more than sixty bytes.", None),
         (b"\x7fELF\x02\x01\x01", "elf"),
         (b"%PDF-1.7\n", "pdf"),
-        (gzip.compress(b""), "gz"),
+        (gzip.compress(b"", mtime=0), "gz"),
         (b"BZh91AY&SY", "bz2"),
         (b"BZh is a text", None),
         (_tar(tarfile.USTAR_FORMAT), "tar"),
