@@ -67,6 +67,12 @@ options:
         has mode 0600, and is deleted when it is empty. Its directory must exist.
       - Use one record for each main.cf.
     type: path
+  purge:
+    description:
+      - With O(state=present) and O(restore_file), also takes back the parameters that the record knows and O(settings)
+        no longer has, in the same write.
+    type: bool
+    default: false
   backup:
     description:
       - Keep a copy of the old file beside it, with the time in its name.
@@ -186,7 +192,11 @@ def run(module: AnsibleModule) -> dict[str, object]:
     if given["state"] == "present":
         # Ansible takes an option that is null for one that is given.
         wanted = _main_cf.wanted_settings(given["settings"] or {})
-        edit = _postfix_edit.merge(file.text, _main_cf.parse, wanted, restore.record, recording)
+        names = {one.key for one in wanted}
+        stale = [key for key in restore.record if key not in names] if given["purge"] else []
+        purged = _postfix_edit.retract(file.text, _main_cf.parse, stale, restore.record)
+        edit = _postfix_edit.merge(purged.text, _main_cf.parse, wanted, purged.record, recording)
+        edit = edit._replace(steps=edit.steps + purged.steps)
     else:
         unwanted = _main_cf.unwanted_settings(given["settings"] or {}, given["names"] or [])
         if recording:
@@ -245,10 +255,15 @@ def main() -> None:
             "names": {"type": "list", "elements": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "restore_file": {"type": "path"},
+            "purge": {"type": "bool", "default": False},
             "backup": {"type": "bool", "default": False},
             "validate": {"type": "bool", "default": True},
         },
-        required_if=[("state", "present", ("settings",)), ("state", "absent", ("settings", "names"), True)],
+        required_if=[
+            ("state", "present", ("settings",)),
+            ("state", "absent", ("settings", "names"), True),
+            ("purge", True, ("restore_file",)),
+        ],
         supports_check_mode=True,
     )
     try:

@@ -45,13 +45,36 @@ options:
       - Services in master.cf syntax, each with its options. Comment lines directly above a service belong to it and are
         written with it. Comments and empty lines elsewhere are ignored.
       - With O(state=absent), lines that hold only C(name/type) are allowed too.
-      - Required with O(state=present).
+      - With O(state=present) it or O(overlays) is required.
     type: str
   services:
     description:
       - With O(state=absent), services by C(name/type), in addition to those in O(fragment).
     type: list
     elements: str
+  overlays:
+    description:
+      - Services that are there already, and somebody else's, with single options that shall hold for them. All else of
+        such a service stays. The options are put over the service as it was before the first change that
+        O(restore_file) knows of, so that one that is no longer named goes away again.
+      - A service that holds all of it by itself is not touched.
+    type: list
+    elements: dict
+    suboptions:
+      service:
+        description:
+          - The service by C(name/type).
+        type: str
+        required: true
+      maxproc:
+        description:
+          - The process limit, a number or V(-). Left as it is when it is not given.
+        type: str
+      options:
+        description:
+          - The options C(-o) by name. Null takes an option away; booleans become V(yes) and V(no).
+        type: dict
+        default: {}
   state:
     description:
       - V(present) makes sure that the services are there as O(fragment) has them.
@@ -69,8 +92,8 @@ options:
     type: path
   purge:
     description:
-      - With O(state=present) and O(restore_file), also takes out the services that the record knows and O(fragment) no
-        longer has, in the same write.
+      - With O(state=present) and O(restore_file), also takes back the services that the record knows and that neither
+        O(fragment) nor O(overlays) has any longer, in the same write.
     type: bool
     default: false
   backup:
@@ -115,7 +138,17 @@ EXAMPLES = r"""
   register: master_cf
   notify: Reload Postfix
 
-- name: The same from a template
+- name: Filter what comes in before it is queued
+  mailops.filter_stack.postfix_master:
+    overlays:
+      - service: smtp/inet
+        maxproc: 20
+        options:
+          smtpd_proxy_filter: 127.0.0.1:10024
+          smtpd_client_connection_count_limit: 10
+    restore_file: /var/lib/filter-stack/master.cf.json
+
+- name: Services from a template
   mailops.filter_stack.postfix_master:
     fragment: "{{ lookup('ansible.builtin.template', 'content_filter.cf.j2') }}"
     restore_file: /var/lib/filter-stack/master.cf.json
@@ -190,6 +223,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.filter_stack.plugins.module_utils import (
     _inet_endpoints,
     _master_cf,
+    _master_overlay,
     _postconf,
     _postfix_edit,
 )
@@ -263,14 +297,24 @@ def _edit(given: dict[str, Any], text: str, record: _postfix_edit.Record) -> _po
         if recording:
             return _postfix_edit.retract(text, parse, [one.key for one in keys], record)
         return _postfix_edit.remove(text, parse, [one._replace(value=None) for one in keys])
+    overlays = _master_overlay.checked(given["overlays"] or [])
     # Ansible takes an option that is null for one that is given.
-    if given["fragment"] is None:
+    if given["fragment"] is None and not overlays:
         raise ValueError("fragment: None is wrong, it takes services in master.cf syntax")
     if given["purge"] and not recording:
         raise ValueError("purge: true takes a restore_file, which says what to take out")
-    wanted = wanted_services(given["fragment"])
-    names = {one.key for one in wanted}
+    wanted = wanted_services(given["fragment"]) if given["fragment"] is not None else []
+    both = {one.key for one in wanted} & {one.key for one in overlays}
+    if both:
+        raise ValueError(
+            f"overlays: {', '.join(sorted(both))} is in the fragment too, it takes services of one of them"
+        )
+    changed, untouched = _master_overlay.wanted(overlays, parse(text, given["path"]), record, given["path"])
+    wanted += changed
+    names = {one.key for one in wanted} | set(untouched)
     stale = [key for key in record if key not in names] if given["purge"] else []
+    # Taken back by the record, so that its bytes are as they were.
+    stale += [key for key in untouched if key in record]
     purged = _postfix_edit.retract(text, parse, stale, record)
     merged = _postfix_edit.merge(purged.text, parse, wanted, purged.record, recording)
     return merged._replace(steps=merged.steps + purged.steps)
@@ -282,6 +326,15 @@ def main() -> None:
             "path": {"type": "path", "default": "/etc/postfix/master.cf"},
             "fragment": {"type": "str"},
             "services": {"type": "list", "elements": "str"},
+            "overlays": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "service": {"type": "str", "required": True},
+                    "maxproc": {"type": "str"},
+                    "options": {"type": "dict", "default": {}},
+                },
+            },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "restore_file": {"type": "path"},
             "purge": {"type": "bool", "default": False},
@@ -289,7 +342,7 @@ def main() -> None:
             "validate": {"type": "bool", "default": True},
         },
         required_if=[
-            ("state", "present", ("fragment",)),
+            ("state", "present", ("fragment", "overlays"), True),
             ("state", "absent", ("fragment", "services"), True),
             ("purge", True, ("restore_file",)),
         ],

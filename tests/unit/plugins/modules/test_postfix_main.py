@@ -208,3 +208,18 @@ def test_wrong_options_change_nothing(main: Main, etc_postfix: Path, options: di
     before = (etc_postfix / "main.cf").read_bytes()
     assert words in main(fails=True, **options)["msg"]
     assert (etc_postfix / "main.cf").read_bytes() == before
+
+
+def test_purge_takes_back_what_is_no_longer_wanted(run_module: RunModule, etc_postfix: Path, tmp_path: Path) -> None:
+    path = etc_postfix / "main.cf"
+    path.write_text(path.read_text() + "content_filter = old:[192.0.2.1]:25\n")
+    before = path.read_bytes()
+    options = {"path": str(path), "restore_file": str(tmp_path / "record.json"), "purge": True}
+    run_module("postfix_main", settings={"content_filter": "scan:x", "smtpd_error_sleep_time": "1"}, **options)
+    done = run_module("postfix_main", settings={"smtpd_error_sleep_time": "1"}, **options)
+    assert [(one["name"], one["action"]) for one in done["settings"]] == [
+        ("smtpd_error_sleep_time", "unchanged"),
+        ("content_filter", "restored"),
+    ]
+    assert path.read_bytes() == before + b"smtpd_error_sleep_time = 1\n"
+    assert not run_module("postfix_main", settings={"smtpd_error_sleep_time": "1"}, **options)["changed"]

@@ -232,7 +232,7 @@ def test_a_file_that_cannot_be_right_is_refused(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "state is present but all of the following are missing: fragment"),
+        ({}, "state is present but any of the following are missing: fragment, overlays"),
         ({"fragment": None}, "fragment: None is wrong, it takes services in master.cf syntax"),
         ({"state": "absent", "fragment": None}, "they name no service"),
         ({"state": "absent"}, "state is absent but any of the following are missing: fragment, services"),
