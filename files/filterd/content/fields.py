@@ -8,6 +8,7 @@ RFC 2045 sections 5 and 6, RFC 2046 section 5, RFC 2183; parameters.py for what 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from . import flaws
@@ -19,12 +20,15 @@ _FIELD_LIMIT = 65536
 #: Content fields of one header block that are read.
 _FIELD_COUNT = 100
 
-_FIELD_NAME = re.compile(rb"(?im)^content-(type|transfer-encoding|disposition)([ \t]*):")
+# All of this is looked for in lower case and at a place found by a plain search, because it runs on every header.
+_FIELD = b"\ncontent-"
+_FIELD_NAME = re.compile(rb"\ncontent-(type|transfer-encoding|disposition)([ \t]*):")
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _COMMENT = re.compile(rb"\([^()]*\)")
 _LENIENT_TYPE = re.compile(rb"[\s\"']*([^\s/;\"']+)\s*/\s*([^\s;\"',(]+)")
 _LENIENT_BOUNDARY = re.compile(rb"(?i)boundary\s*=\s*\"?([^\s\";]+)")
-_RECEIVED = re.compile(rb"(?im)^received[ \t]*:")
+_RECEIVED = re.compile(rb"\nreceived[ \t]*:")
+_MEDIA_TYPE = re.compile(rb"[!#-\'*+.0-9^_`a-z{-~-]+/[!#-\'*+.0-9^_`a-z{-~-]+\Z")
 
 # Content-Transfer-Encoding
 _IDENTITY = frozenset((b"7bit", b"8bit", b"binary", b""))
@@ -50,34 +54,44 @@ class Entity(NamedTuple):
 
 def received_count(header: bytes) -> int:
     """How many Received fields a header block has (RFC 5321 section 6.3, loop detection)."""
-    return len(_RECEIVED.findall(header))
+    lower = b"\n" + header.lower()
+    if b"\nreceived " in lower or b"\nreceived\t" in lower:
+        return len(_RECEIVED.findall(lower))
+    return lower.count(b"\nreceived:")
 
 
 def has_content_field(block: bytes) -> bool:
     """Whether a field in it says what the body is."""
-    return _FIELD_NAME.search(block) is not None
+    return _FIELD_NAME.search(b"\n" + block.lower()) is not None
 
 
-def read_entity(block: bytes, digest: bool) -> Entity:
+def _content_fields(block: bytes) -> Iterator[re.Match[bytes]]:
+    """Matches of _FIELD_NAME in the block with a line end before it: positions are one too high."""
+    lower = b"\n" + block.lower()
+    at = lower.find(_FIELD)
+    while at >= 0:
+        match = _FIELD_NAME.match(lower, at)
+        if match is not None:
+            yield match
+        at = lower.find(_FIELD, at + 1)
+
+
+def read_entity(block: bytes, digest: bool, with_names: bool = True) -> Entity:
     """What a header block says; `digest` when it stands in a multipart/digest (RFC 2046 section 5.1.5)."""
     types: list[bytes] = []
     encodings: list[bytes] = []
     dispositions: list[bytes] = []
     wrong: list[str] = []
-    for count, match in enumerate(_FIELD_NAME.finditer(block) if block else ()):
+    for count, match in enumerate(_content_fields(block) if block else ()):
         if count >= _FIELD_COUNT:
             wrong.append(flaws.FIELDS)
             break
-        ended = _FIELD_END.search(block, match.end())
-        end = min(ended.start() if ended else len(block), match.end() + _FIELD_LIMIT)
-        value = block[match.end() : end].replace(b"\r\n", b"")
-        initial = block[match.start(1)] | 32
-        if initial == 0x74 and match.end(1) - match.start(1) == 4:
-            types.append(value)
-        elif initial == 0x74:
-            encodings.append(value)
-        else:
-            dispositions.append(value)
+        start = match.end() - 1
+        ended = _FIELD_END.search(block, start)
+        end = min(ended.start() if ended else len(block), start + _FIELD_LIMIT)
+        value = block[start:end].replace(b"\r\n", b"")
+        name = match.group(1)
+        (types if name == b"type" else dispositions if name == b"disposition" else encodings).append(value)
         if match.group(2):
             wrong.append(flaws.SPACE_BEFORE_COLON)
         if b"\0" in value:
@@ -88,7 +102,7 @@ def read_entity(block: bytes, digest: bool) -> Entity:
     _compare_types(kinds, types, wrong)
     if len(dispositions) > 1:
         wrong.append(flaws.DISPOSITIONS)
-    names = declared_names(types, dispositions) if types or dispositions else ()
+    names = declared_names(types, dispositions) if with_names and (types or dispositions) else ()
     if len(names) > 1 and conflict(names):
         wrong.append(flaws.NAMES)
     if names and has_override(names):
@@ -112,8 +126,10 @@ def read_entity(block: bytes, digest: bool) -> Entity:
 
 def _kind(value: bytes, wrong: list[str]) -> bytes:
     """The media type of a Content-Type field."""
-    kind = re.split(rb"[;(]", value, maxsplit=1)[0].strip().lower()
-    lenient = _LENIENT_TYPE.match(_COMMENT.sub(b" ", value) if b"(" in value else value)
+    kind = value.partition(b";")[0].partition(b"(")[0].strip().lower()
+    lenient = None
+    if _MEDIA_TYPE.match(kind) is None:
+        lenient = _LENIENT_TYPE.match(_COMMENT.sub(b" ", value) if b"(" in value else value)
     if lenient is not None:
         looser = b"/".join(lenient.groups()).lower()
         if looser != kind and looser.startswith((b"multipart/", b"message/")):

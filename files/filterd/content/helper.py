@@ -27,7 +27,7 @@ from .limits import Limits, Store, Unreadable
 #: Where programs are looked for, whatever the environment says.
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 #: Bytes of a list of files and of error messages that are read.
-_LIST_LIMIT = 4194304
+_LIST_LIMIT = 1048576
 _ERROR_LIMIT = 4096
 _PIECE = 65536
 #: What programs write when a password is wanted.

@@ -143,7 +143,10 @@ class Walker:
         on_entity: Optional[Callable[[Entity], None]] = None,
         outer: Optional[Walker] = None,
     ) -> None:
-        """`on_entity` is told of each header block; `outer` walks the message in which this one stands encoded."""
+        """`on_entity` is told of each header block; without it the names in there are not read.
+
+        `outer` walks the message in which this one stands encoded.
+        """
         self._open_part = open_part
         self._on_entity = on_entity
         self._open_reading = functools.partial(open_part, Part(text=True))
@@ -253,12 +256,12 @@ class Walker:
             self._open_reading = functools.partial(self._open_part, Part(text=True))
             self._readings = [_Reading(None, self._open_reading)]
             return
-        entity = read_entity(block, digest)
+        entity = read_entity(block, digest, self._on_entity is not None)
         tally.note(*entity.flaws)
         if self._on_entity is not None:
             self._on_entity(entity)
         if entity.message and certain:
-            entity = entity._replace(message=read_entity(certain, digest).message)
+            entity = entity._replace(message=read_entity(certain, digest, False).message)
         decoders = _decoders(entity)
         self._open_reading = functools.partial(self._open_part, Part(entity.text and not entity.base64, entity))
         boundaries = tuple(b"--" + boundary for boundary in entity.boundaries)

@@ -78,24 +78,24 @@ def found_in(data: bytes, name: str = "a", **keys: object) -> set[str]:
 
 class TestForms:
     @pytest.mark.parametrize(
-        ("data", "path"),
+        ("make", "path"),
         [
-            (zipped(TREE), "outer/run.exe"),
-            (zipped(TREE, zipfile.ZIP_STORED), "outer/run.exe"),
-            (zipped(TREE, zipfile.ZIP_BZIP2), "outer/run.exe"),
-            (tarred(TREE), "outer/run.exe"),
-            (tarred(TREE, tar_format=tarfile.GNU_FORMAT), "outer/run.exe"),
-            (tarred(TREE, tar_format=tarfile.USTAR_FORMAT), "outer/run.exe"),
-            (tarred(TREE, "w:gz"), "outer/run.exe"),
-            (tarred(TREE, "w:bz2"), "outer/run.exe"),
-            (tarred(TREE, "w:xz"), "outer/run.exe"),
-            (lzma.compress(tarred(TREE), lzma.FORMAT_ALONE), "outer/run.exe"),
-            (zipped({"inner.zip": zipped(TREE)}), "outer/inner.zip/run.exe"),
-            (zipped({"dir/x.tgz": tarred(TREE, "w:gz")}), "outer/dir/x.tgz/x.tar/run.exe"),
+            (lambda: zipped(TREE), "outer/run.exe"),
+            (lambda: zipped(TREE, zipfile.ZIP_STORED), "outer/run.exe"),
+            (lambda: zipped(TREE, zipfile.ZIP_BZIP2), "outer/run.exe"),
+            (lambda: tarred(TREE), "outer/run.exe"),
+            (lambda: tarred(TREE, tar_format=tarfile.GNU_FORMAT), "outer/run.exe"),
+            (lambda: tarred(TREE, tar_format=tarfile.USTAR_FORMAT), "outer/run.exe"),
+            (lambda: tarred(TREE, "w:gz"), "outer/run.exe"),
+            (lambda: tarred(TREE, "w:bz2"), "outer/run.exe"),
+            (lambda: tarred(TREE, "w:xz"), "outer/run.exe"),
+            (lambda: lzma.compress(tarred(TREE), lzma.FORMAT_ALONE), "outer/run.exe"),
+            (lambda: zipped({"inner.zip": zipped(TREE)}), "outer/inner.zip/run.exe"),
+            (lambda: zipped({"dir/x.tgz": tarred(TREE, "w:gz")}), "outer/dir/x.tgz/x.tar/run.exe"),
         ],
     )
-    def test_names_inside(self, data, path):
-        assert look(data, "outer") == {(BANNED, f"exe ({path})")}
+    def test_names_inside(self, make, path):
+        assert look(make(), "outer") == {(BANNED, f"exe ({path})")}
 
     @pytest.mark.parametrize(
         ("name", "inner"), [("run.exe.gz", "run.exe"), ("run.EXE.BZ2", "run.EXE"), ("a.exe.xz", "a.exe")]
@@ -228,18 +228,18 @@ class TestHelpers:
 
 class TestDamage:
     @pytest.mark.parametrize(
-        "data",
+        "make",
         [
-            gzip.compress(random.Random(1).randbytes(1000))[:-100],
-            bz2.compress(random.Random(1).randbytes(1000))[:-100],
-            lzma.compress(random.Random(1).randbytes(1000))[:-100],
-            zipped({"a": b"x" * 1000})[:-10],
-            tarred({"a": b"x" * 5000})[:3000],
-            b"PK\3\4" + b"\0" * 100,
+            lambda: gzip.compress(random.Random(1).randbytes(1000))[:-100],
+            lambda: bz2.compress(random.Random(1).randbytes(1000))[:-100],
+            lambda: lzma.compress(random.Random(1).randbytes(1000))[:-100],
+            lambda: zipped({"a": b"x" * 1000})[:-10],
+            lambda: tarred({"a": b"x" * 5000})[:3000],
+            lambda: b"PK\3\4" + b"\0" * 100,
         ],
     )
-    def test_what_ends_too_early_or_has_no_directory_is_unchecked(self, data):
-        assert found_in(data) == {UNCHECKED}
+    def test_what_ends_too_early_or_has_no_directory_is_unchecked(self, make):
+        assert found_in(make()) == {UNCHECKED}
 
     def test_one_damaged_file_does_not_hide_the_others(self):
         data = bytearray(zipped({"a": b"A" * 1000, "run.exe": b"x"}, zipfile.ZIP_DEFLATED))
@@ -304,7 +304,7 @@ class TestLimits:
     def test_a_log_of_ratio_200_is_no_bomb(self):
         chance = random.Random(1)
         lines = (b"2026-11-22 20:50:%02d daemon[1]: nothing happened at all\n" % (n // 999 % 60) for n in range(99_999))
-        log = b"".join(line if chance.random() < 0.98 else line.upper() for line in lines)
+        log = b"".join(line if chance.random() < 0.95 else line.upper() for line in lines)
         data = gzip.compress(log, 9)
         assert 100 < len(log) / len(data) < 250
         assert look(data) == set()
