@@ -150,9 +150,9 @@ class Command:
 
     async def _fill(self, space: Workspace, subject: Subject) -> bool:
         """Write what the scanner is to see. False when that is more than the message may use."""
-        only_whole = any(MESSAGE in word for word in self._settings.argv)
-        modes = ("whole",) if only_whole else tuple(dict.fromkeys((self._settings.content, "auto")))
-        for mode in modes:
+        chosen = self._settings.content
+        # What does not fit as it was chosen may fit as the parts alone: they are smaller than the message.
+        for mode in dict.fromkeys((chosen, chosen if self._settings.as_message else "auto")):
             try:
                 for number, stream in enumerate(subject.streams(mode)):
                     as_mail = number == 0 and mode != "parts"

@@ -54,6 +54,11 @@ class CommandSettings(NamedTuple):
         """How logs call it."""
         return f"command {self.argv[0]}"
 
+    @property
+    def as_message(self) -> bool:
+        """Whether the program is given the whole message as one file, and nothing else."""
+        return any(MESSAGE in word for word in self.argv)
+
 
 class SpamdSettings(NamedTuple):
     """SpamAssassin's spamd. Times in seconds, sizes in bytes."""
@@ -104,12 +109,12 @@ def _boolean(value: Any) -> bool:
 def _argv(value: Any) -> tuple[str, ...]:
     words = value if isinstance(value, list) and len(value) <= 200 else []
     if all(isinstance(word, str) and word.isprintable() for word in words):
-        places = any(place in word for word in words[1:] for place in (FILES, MESSAGE))
-        if places and words[0].startswith("/"):
+        places = {place for word in words[1:] for place in (FILES, MESSAGE) if place in word}
+        if len(places) == 1 and words[0].startswith("/"):
             return tuple(words)
     raise Wrong(
         "a list of words: the program's absolute path, then arguments, at least one with {} (the directory with the "
-        "files to scan) or {message} (the whole message as one file)"
+        "files to scan), or else {message} (the whole message as one file)"
     )
 
 
@@ -186,12 +191,14 @@ def _command(given: dict[str, Any]) -> CommandSettings:
         given.get("memory_limit", 2 << 30),
         given.get("file_limit", 256 << 20),
         given.get("concurrency", 1),
-        given.get("content", "both"),
+        given.get("content", "whole" if any(MESSAGE in word for word in given["argv"]) else "both"),
         given.get("backup", False),
     )
     codes = [*found.clean, *found.infected, *found.unchecked]
     if not found.clean or not found.infected or len(set(codes)) != len(codes):
         raise Wrong('at least one exit code in "clean" and in "infected", and each in one list only,')
+    if found.as_message and found.content != "whole":
+        raise Wrong('"whole" as content where argv has {message},')
     return found
 
 

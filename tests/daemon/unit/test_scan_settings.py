@@ -121,6 +121,11 @@ def test_a_program_may_be_given_a_directory_or_the_message():
         ([{**COMMAND, "argv": ["/bin/{}", "x"]}], "at least one with {}"),
         ([{**COMMAND, "argv": ["/bin/x", "{}", "a\nb"]}], "a list of words"),
         ([{**COMMAND, "argv": ["/bin/x", "{}", 1]}], "a list of words"),
+        ([{**COMMAND, "argv": ["/bin/x", "{}", "{message}"]}], "or else {message} (the whole message as one file)"),
+        (
+            [{**COMMAND, "argv": ["/bin/x", "{message}"], "content": "both"}],
+            '"whole" as content where argv has {message}',
+        ),
         ([{**COMMAND, "clean": 0}], "a list of exit codes from 0 to 255 (125 to 127 are the shell's) in item 0, whose"),
         ([{**COMMAND, "clean": [0, 256]}], "whose clean held [0, 256]"),
         ([{**COMMAND, "infected": [127]}], "whose infected held [127]"),
