@@ -20,7 +20,8 @@ _MOST = 20
 _REPLY, _NAME, _MESSAGE_ID_LIMIT = 200, 200, 250
 _QUEUED = re.compile(r"\bqueued as ([0-9A-Za-z]{5,20})\b")
 _ADDRESS = re.compile(r"[^\s<>:,]+@[^\s<>:,]+")
-_MESSAGE_ID = re.compile(rb"(?:\A|\n)[Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd][ \t]*:(?:\r\n)?[ \t]*(<[^<>\r\n]{1,998}>)")
+_MESSAGE_ID = re.compile(rb"[ \t]*:(?:\r\n)?[ \t]*(<[^<>\r\n]{1,998}>)")
+_MESSAGE_ID_FIELD = b"\nmessage-id"
 #: Dispositions after which a positive reply means that a copy is in quarantine.
 _QUARANTINED = ("quarantine", "discard")
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -98,7 +99,9 @@ def end_of(recipient: Recipient) -> str:
 
 def message_id(header: bytes) -> str:
     """The Message-ID with its angle brackets, empty when there is none."""
-    found = _MESSAGE_ID.search(header)
+    # A plain search, because this runs on every header. The line end before it stands for the first one's.
+    place = (b"\n" + header).lower().find(_MESSAGE_ID_FIELD)
+    found = _MESSAGE_ID.match(header, place + len(_MESSAGE_ID_FIELD) - 1) if place >= 0 else None
     return printable(found.group(1).decode("ascii", "replace"))[:_MESSAGE_ID_LIMIT] if found else ""
 
 
