@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .findings import BAD_HEADER, SPAM, VIRUS, Finding, Score
+from .findings import BAD_HEADER, CLEAN, SPAM, VIRUS, Finding, Score
 
 _VALUE_LIMIT = 400
 _FOLD = 76
@@ -46,7 +46,7 @@ def fields(marks: Marks) -> bytes:
         lines += _field("X-Virus-Scanned", f"{_SCANNED} {marks.hostname}")
     if marks.scores:
         lines += _spam_fields(marks)
-    alerts = [_alert(category, marks.findings) for category in marks.tags if category != SPAM]
+    alerts = [_alert(category, marks.findings) for category in marks.tags if category not in (SPAM, CLEAN)]
     if alerts:
         lines += _field("X-Filter-Alert", "; ".join(alerts))
     if marks.quarantine_id != "-":

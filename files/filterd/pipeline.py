@@ -196,7 +196,7 @@ class Pipeline:
                     delivered.append(number)
         if not envelope.lmtp:
             replies = await self._one_for_all(work, replies, delivered)
-        if work.findings:
+        if work.findings or work.which("bounce"):
             await self._tell(work, replies)
         return replies
 
