@@ -16,7 +16,7 @@ from .check_policy import BAD, GOOD, WARNING
 from .config import Config
 from .findings import ScannerFailure
 from .reinject import Reinjector
-from .scan import VIRUS_SCANNER, factory
+from .scan import factory
 from .scan import settings as scanning
 from .smtp.esmtp import RELAYED_EXTENSIONS
 from .values import SAME_HOST
@@ -171,7 +171,7 @@ async def _reinject(settings: Config, result: Report) -> None:
 
 
 async def _scanners(settings: Config, result: Report) -> None:
-    if not any(scanning.kind_of(scanner) == VIRUS_SCANNER for scanner in settings.scanners):
+    if not settings.virus_scanner_configured:
         result.add("scanners", WARNING, "no virus scanner is configured: only the EICAR test pattern is found")
     for scanner in settings.scanners:
         await _scanner(scanner, settings.scratch_directory, result)

@@ -87,7 +87,7 @@ class Service:
             f"filter-daemon {__version__} configuration {self._config.fingerprint} listens on {places},"
             f" reinjects to {self._config.reinject}, n={self._config.instances}, workers={self._config.workers}"
         )
-        if not self._config.scanners:
+        if not self._config.virus_scanner_configured:
             log.warning("no virus scanner is configured: only the EICAR test pattern is found")
         self._overseer.start()
         self._selector.register(self._overseer, selectors.EVENT_READ, self._overseer)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 
 from .. import values
-from ..scan import settings
+from ..scan import VIRUS_SCANNER, settings
 from ..values import key
 
 
@@ -19,12 +19,20 @@ class ScanningKeys:
         (settings.ClamdSettings("/run/clamav/clamd.ctl", None, 60),),
         settings.scanners,
         "",
-        "virus scanners, all asked for each message; the EICAR test pattern is always found",
+        "virus scanners and spam scorers, see docs/scanners.md; the EICAR test pattern is always found",
         settings.back,
     )
     on_scanner_failure: str = key(
-        "tempfail", values.choice("tempfail", "pass"), "", "what becomes of a message that a scanner did not answer for"
+        "tempfail",
+        values.choice("tempfail", "pass"),
+        "",
+        "what becomes of a message that no virus scanner answered for",
     )
+
+    @property
+    def virus_scanner_configured(self) -> bool:
+        """Whether anything but the built-in test pattern looks for viruses."""
+        return any(settings.kind_of(item) == VIRUS_SCANNER for item in self.scanners)
 
     @property
     def attachments_are_scanned(self) -> bool:
