@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 
 import yaml
+
 from filterd.config import Config
 
 ROLE = Path(__file__).parents[3] / "roles/filter_daemon"
