@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: serve, check, clean, quarantine.
+"""The command line: serve, check, clean, quarantine, status, trace, audit.
 
 Exit status: 0 all is well, 1 something is wrong, 2 the command line is wrong, 78 the configuration is wrong
 (EX_CONFIG of sysexits(3)).
@@ -14,6 +14,7 @@ import json
 from typing import Optional
 
 from . import __version__, check, config, log, quarantine_commands, scratch
+from .operate import commands as operating
 from .quarantine import QuarantineError
 from .service import Service, StartError
 from .smtp.reply import printable
@@ -48,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="only what has not changed for so long (default: %(default)s)",
     )
-    for one in (serve, checking, cleaning, *quarantine_commands.add_parsers(commands)):
+    others = [*quarantine_commands.add_parsers(commands), *operating.add_parsers(commands)]
+    for one in (serve, checking, cleaning, *others):
         one.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s")
     return parser
 
@@ -68,7 +70,15 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except config.ConfigError as error:
         log.usage_error(str(error))
         return EX_CONFIG
-    commands = {"serve": _serve, "check": _check, "clean": _clean, "quarantine": quarantine_commands.run}
+    commands = {
+        "serve": _serve,
+        "check": _check,
+        "clean": _clean,
+        "quarantine": quarantine_commands.run,
+        "status": operating.show_status,
+        "trace": operating.tell,
+        "audit": operating.prove,
+    }
     try:
         return commands[options.command](options, settings)
     except (StartError, QuarantineError) as error:

@@ -16,6 +16,7 @@ from typing import Any, Optional
 from . import log, quarantine, quarantine_expire, quarantine_release, values
 from .config import Config
 from .findings import CATEGORIES, CLEAN
+from .operate import notes
 from .quarantine import Entry, QuarantineError
 from .quarantine_filter import Filter, moment, selected
 from .quarantine_journal import Journal
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace, settings: Config) -> int:
     if options.action == "show":
         return _show(options, found)
     if options.action == "delete":
-        return _delete(options, found)
+        return _delete(options, found, settings)
     return asyncio.run(_release(options, found, settings))
 
 
@@ -172,11 +173,12 @@ def _is_terminal() -> bool:
 # Changing
 
 
-def _delete(options: argparse.Namespace, found: list[Entry]) -> int:
+def _delete(options: argparse.Namespace, found: list[Entry], settings: Config) -> int:
     for entry in found:
         if not options.dry_run:
             with quarantine.claimed(entry):
                 quarantine.delete(entry)
+            notes.removed(settings, entry.quarantine_id, "deleted")
         if not options.json:
             print(f"{'would delete' if options.dry_run else 'deleted'} {entry.quarantine_id}", flush=True)
     if options.json:
@@ -196,6 +198,7 @@ async def _release(options: argparse.Namespace, found: list[Entry], settings: Co
                 reinjector = Reinjector(settings, asyncio.get_running_loop(), target)
                 outcome = await quarantine_release.release(reinjector, str(target), entry, options.to, options.again)
                 reinjector.close()
+                notes.released(settings, entry.quarantine_id, outcome.released, outcome.deleted)
                 result.update(outcome._asdict())
         except QuarantineError as error:
             result["error"] = str(error)
@@ -242,6 +245,8 @@ def _expire(options: argparse.Namespace, settings: Config) -> int:
     gone = quarantine_expire.expire(
         settings.quarantine_directory, max_age, settings.quarantine_max_size, options.dry_run
     )
+    for item, _ in gone.messages if not options.dry_run else ():
+        notes.removed(settings, item.quarantine_id, "expired")
     if options.json:
         print(json.dumps(_expired_as_json(gone, options.dry_run), indent=2))
     elif not options.quiet:
