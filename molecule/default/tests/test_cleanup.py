@@ -1,29 +1,32 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The daily job that removes stale scratch files."""
+"""The daily job that removes stale scratch files, and what the quarantine does not keep any longer."""
 
 from __future__ import annotations
 
+import pytest
 from testinfra.host import Host
 
 ENTRY = "/etc/cron.d/filter-stack"
+COMMANDS = ("clean --older-than 86400", "quarantine expire --quiet")
 
 
-def job(host: Host) -> str:
+def job(host: Host, command: str) -> str:
     lines = [line for line in host.file(ENTRY).content_string.splitlines() if line and line[0].isdigit()]
-    assert len(lines) == 1
-    return lines[0]
+    assert len(lines) == len(COMMANDS)
+    [found] = [line for line in lines if line.endswith(f"/usr/local/sbin/filter-daemon {command}")]
+    return found
 
 
-def test_it_runs_once_a_day_as_the_filters_user(host: Host) -> None:
-    minute, hour, day, month, weekday, user, command = job(host).split(None, 6)
-    assert (minute, hour, day, month, weekday, user) == ("25", "4", "*", "*", "*", "vscan")
-    assert command.endswith("/usr/local/sbin/filter-daemon clean --older-than 86400")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_it_runs_once_a_day_as_the_filters_user(host: Host, command: str) -> None:
+    assert job(host, command).split(None, 6)[:6] == ["25", "4", "*", "*", "*", "vscan"]
     assert "MAILTO=root" in host.file(ENTRY).content_string.splitlines()
 
 
-def test_the_very_command_works_and_says_nothing_when_there_is_nothing_to_do(host: Host) -> None:
-    command = job(host).split(None, 6)[6]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_very_command_works_and_says_nothing_when_there_is_nothing_to_do(host: Host, command: str) -> None:
+    command = job(host, command).split(None, 6)[6]
     run = host.run("runuser -u vscan -- /bin/sh -c %s", command)
     assert (run.rc, run.stdout, run.stderr) == (0, "", "")
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from filterd import notice_templates
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -19,3 +21,9 @@ def test_every_key_of_the_configuration_is_documented_as_it_is():
         check=False,
     )
     assert checked.returncode == 0, checked.stderr
+
+
+def test_every_name_of_the_templates_is_documented_as_it_is():
+    page = (ROOT / "docs/quarantine.md").read_text()
+    for name, meaning in notice_templates.NAMES.items():
+        assert f"| `${name}` | {meaning} |\n" in page
