@@ -26,6 +26,7 @@ PATHS = {
     "/var/lib/filter-stack/master.cf.json": ("root", "root", 0o600),
     "/var/lib/vscan": ("vscan", "vscan", 0o750),
     "/var/lib/vscan/quarantine": ("vscan", "vscan", 0o750),
+    "/var/lib/vscan/ledger": ("vscan", "vscan", 0o750),
     "/var/spool/vscan": ("vscan", "vscan", 0o750),
 }
 
