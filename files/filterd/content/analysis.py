@@ -15,14 +15,12 @@ from .fields import Entity, received_count
 from .header import header_flaws
 from .mime import Consumer, Part, Walker
 from .names import extensions
-from .rules import Rules, default_rules
+from .rules import Collection, Rules, default_rules
 from .streams import streams
 from .types import BY_EXTENSION, HEAD, Kind, real_type
 
 #: How files are written into text without MIME: uuencode, yEnc, BinHex. Only a scanner's mail parser decodes them.
 _UUENCODE = re.compile(rb"(?:\A|\n)begin(?:-base64)? [0-7]{3,4} ")
-#: Findings of one message that are kept; more say nothing new.
-_FINDINGS = 100
 
 
 class Archive(NamedTuple):
@@ -40,7 +38,7 @@ class Analysis:
         self._whole = eicar.PatternSearch()
         self._found_in_part = False
         self._walker = Walker(self._open_part, self._entity)
-        self._findings: dict[Finding, None] = {}
+        self._findings = Collection()
         self._opened = 0
         #: There are parts that are not text.
         self.attachments = False
@@ -63,8 +61,8 @@ class Analysis:
         if tally.depth > keys.max_mime_depth:
             tally.note(flaws.DEPTH)
         for flaw in [*tally.flaws, *header_flaws(self._walker.header)]:
-            self.add(Finding(flaws.category(flaw), flaw, flaws.SOURCE))
-        return self.pattern_findings() + list(self._findings)
+            self._findings.add(Finding(flaws.category(flaw), flaw, flaws.SOURCE))
+        return self.pattern_findings() + self._findings.all()
 
     def pattern_findings(self) -> list[Finding]:
         """The finding of the test pattern. Ask again when scanners have read `streams`, which look for it too."""
@@ -101,16 +99,11 @@ class Analysis:
         """How many Received fields the message has."""
         return received_count(self._walker.header)
 
-    def add(self, finding: Optional[Finding]) -> None:
-        """One more finding, unless it is known or there are plenty."""
-        if finding is not None and len(self._findings) < _FINDINGS:
-            self._findings[finding] = None
-
     # What the walker tells
 
     def _entity(self, entity: Entity) -> None:
         for name in entity.names:
-            self.add(self.rules.banned_name(name.replace("/", "\\")))
+            self._findings.add(self.rules.banned_name(name.replace("/", "\\")))
         if entity.old_encoding:
             self.old_encodings = True
 
@@ -125,7 +118,7 @@ class Analysis:
         names = part.entity.names
         name = names[0] if names else ""
         if part.entity.kinds or kind is not None:
-            self.add(self.rules.banned_type(kind, part.entity.kinds, name))
+            self._findings.add(self.rules.banned_type(kind, part.entity.kinds, name))
         if kind is None and names:
             ends = (extension for name in names for extension in extensions(name))
             kind = next((BY_EXTENSION[extension] for extension in ends if extension in BY_EXTENSION), None)

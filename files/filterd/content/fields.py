@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from . import flaws
 from .names import conflict, declared_names, has_override
-from .parameters import EXTENDED, readings
+from .parameters import COUNT, EXTENDED, readings
 
 #: Bytes of one field that are read.
 _FIELD_LIMIT = 65536
@@ -94,6 +94,8 @@ def read_entity(block: bytes, digest: bool, with_names: bool = True) -> Entity:
         (types if name == b"type" else dispositions if name == b"disposition" else encodings).append(value)
         if match.group(2):
             wrong.append(flaws.SPACE_BEFORE_COLON)
+        if end == start + _FIELD_LIMIT or value.count(b";") >= COUNT:
+            wrong.append(flaws.FIELDS)
         if b"\0" in value:
             wrong.append(flaws.NUL_IN_FIELD)
     kinds = [_kind(value, wrong) for value in types]
@@ -102,7 +104,11 @@ def read_entity(block: bytes, digest: bool, with_names: bool = True) -> Entity:
     _compare_types(kinds, types, wrong)
     if len(dispositions) > 1:
         wrong.append(flaws.DISPOSITIONS)
-    names = declared_names(types, dispositions) if with_names and (types or dispositions) else ()
+    names: tuple[str, ...] = ()
+    if with_names and (types or dispositions):
+        names, complete = declared_names(types, dispositions)
+        if not complete:
+            wrong.append(flaws.FIELDS)
     if len(names) > 1 and conflict(names):
         wrong.append(flaws.NAMES)
     if names and has_override(names):

@@ -49,7 +49,7 @@ EIGHT_BIT = "8-bit header that is not UTF-8"
 PARTS = "too many parts"
 DEPTH = "parts too deep"
 ENCODED_DEPTH = "encoded messages too deep"
-FIELDS = "too many Content fields"
+FIELDS = "Content fields over the limits"
 
 _AMBIGUOUS = {
     *(BOUNDARIES, END_BOUNDARY, TYPES, ENCODINGS, IRREGULAR_TYPE, MISSPELT_ENCODING),

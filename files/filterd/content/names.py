@@ -10,7 +10,7 @@ import quopri
 import re
 from collections.abc import Iterable
 
-from .parameters import readings
+from .parameters import PLAIN, Reading, readings
 from .types import EXECUTABLE, GROUPS
 
 #: Characters of a name that are shown; a finding has this length at most.
@@ -20,23 +20,33 @@ _COUNT, _LENGTH = 50, 4096
 
 # RFC 2047; inside parameters it is wrong (section 5) and common.
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=(?:\s+(?==\?))?")
+# A parameter behind a missing semicolon.
+_LENIENT = {
+    wanted: re.compile(rb"(?i)(?<![a-z])" + wanted + rb"\*?\s*=\s*\"?([^\";]+)") for wanted in (b"filename", b"name")
+}
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 #: Characters that make a name read backwards (Unicode LRO and RLO); no language needs them.
 _OVERRIDE = re.compile("[\u202d\u202e]")
 
 
-def declared_names(types: list[bytes], dispositions: list[bytes]) -> tuple[str, ...]:
-    """All readings of the file name in unfolded Content-Type and Content-Disposition fields."""
+def declared_names(types: list[bytes], dispositions: list[bytes]) -> tuple[tuple[str, ...], bool]:
+    """All readings of the file name in unfolded Content-Type and Content-Disposition fields; whether these are all."""
     found: dict[str, None] = {}
+    complete = True
     for fields, wanted in ((dispositions, b"filename"), (types, b"name")):
         for field in fields:
-            for reading in readings(field, wanted):
+            given = readings(field, wanted)
+            if not given and wanted in field.lower():
+                lenient = _LENIENT[wanted].search(field)
+                given = [Reading(lenient.group(1), b"", PLAIN)] if lenient is not None else []
+            for reading in given:
+                complete = complete and len(reading.value) <= _LENGTH
                 text = _decode(reading.value[:_LENGTH], reading.charset)
                 if text:
                     found[text] = None
                     if "=?" in text:
                         found[_decode_words(text)] = None
-    return tuple(found)[:_COUNT]
+    return tuple(found)[:_COUNT], complete and len(found) <= _COUNT
 
 
 def has_override(names: Iterable[str]) -> bool:

@@ -14,6 +14,27 @@ from .flaws import SOURCE
 from .names import double_extension, extensions, finding_name
 from .types import EXECUTABLE, HTA, Kind
 
+#: Findings of one category that are kept for one message; more say nothing new.
+_FINDINGS = 50
+
+
+class Collection:
+    """Findings, each once. A flood of one category never keeps another one out."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[Finding, None]] = {}
+
+    def add(self, finding: Optional[Finding]) -> None:
+        """One more, unless it is known or there are plenty."""
+        if finding is not None:
+            found = self._found.setdefault(finding.category, {})
+            if len(found) < _FINDINGS:
+                found[finding] = None
+
+    def all(self) -> list[Finding]:
+        """All findings, by category."""
+        return [finding for found in self._found.values() for finding in found]
+
 
 class Rules(NamedTuple):
     """What is banned, and the limits. Made once from the configuration."""

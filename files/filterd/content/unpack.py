@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from typing import Callable, Optional
+from typing import Callable
 
 from ..findings import AMBIGUOUS, ENCRYPTED, UNCHECKED, Finding
 from ..scan import eicar
@@ -21,12 +21,10 @@ from .archive import Entry
 from .flaws import SOURCE
 from .limits import LimitReached, Limits, StopFlag, Store, Unreadable
 from .names import extensions, finding_name
-from .rules import Rules
+from .rules import Collection, Rules
 from .streams import parts
 from .types import BY_EXTENSION, HEAD, ISO, Kind, real_type
 
-#: Findings of one message that are kept; more say nothing new.
-_FINDINGS = 100
 _STREAMS = ("gz", "bz2", "xz", "lzma")
 #: What a packed file is called without the end of its name.
 _UNPACKED_NAMES = {"tgz": ".tar", "tbz": ".tar", "tbz2": ".tar", "txz": ".tar", "tlz": ".tar", "svgz": ".svg"}
@@ -53,7 +51,7 @@ def inspect(
         for number, stream in parts(content(), lambda number, _part: number in wanted):
             item = wanted[number]
             work.top(item.kind, stream, item.name or f"part {number + 1}")
-    return list(work.findings)
+    return work.findings.all()
 
 
 class _Work:
@@ -62,15 +60,11 @@ class _Work:
     def __init__(self, rules: Rules, limits: Limits) -> None:
         self._rules = rules
         self._limits = limits
-        self.findings: dict[Finding, None] = {}
+        self.findings = Collection()
 
     def add(self, category: str, what: str, path: str) -> None:
         """One more finding."""
-        self._keep(Finding(category, finding_name(what, path), SOURCE))
-
-    def _keep(self, finding: Optional[Finding]) -> None:
-        if finding is not None and len(self.findings) < _FINDINGS:
-            self.findings[finding] = None
+        self.findings.add(Finding(category, finding_name(what, path), SOURCE))
 
     def top(self, kind: Kind, stream: Iterator[bytes], name: str) -> None:
         """An attachment that is an archive; its bytes as they are have been looked at."""
@@ -122,7 +116,7 @@ class _Work:
         first = next(chunks, b"")
         name = archive.gzip_name(first) if kind.name == "gz" else ""
         if name:
-            self._keep(self._rules.banned_name(f"{path}/{name}"))
+            self.findings.add(self._rules.banned_name(f"{path}/{name}"))
         content = archive.decompressed(kind.name, _chain(first, chunks), self._limits)
         self._entries(iter([Entry(_without_extension(path), content)]), path, level)
 
@@ -130,7 +124,7 @@ class _Work:
         for entry in entries:
             self._limits.one_file()
             name = f"{path}/{entry.name}" if entry.name else path
-            self._keep(self._rules.banned_name(name))
+            self.findings.add(self._rules.banned_name(name))
             if entry.encrypted:
                 self.add(ENCRYPTED, "encrypted", name)
             if entry.content is None:
@@ -157,7 +151,7 @@ class _Work:
             self._limits.unpacked(len(chunk))
             search.feed(chunk)
             if search.found:
-                self._keep(eicar.finding())
+                self.findings.add(eicar.finding())
             yield chunk
 
     def _file(self, chunks: Iterator[bytes], path: str, level: int) -> None:
@@ -169,7 +163,7 @@ class _Work:
         kind = real_type(head[:HEAD])
         if kind is None:
             kind = next((BY_EXTENSION[end] for end in extensions(path) if end in BY_EXTENSION), None)
-        self._keep(self._rules.banned_type(kind, (), path))
+        self.findings.add(self._rules.banned_type(kind, (), path))
         if kind is not None and kind.archive:
             self._archive(kind, _chain(head, chunks), path, level + 1)
         self._drain(chunks)

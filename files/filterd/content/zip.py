@@ -45,15 +45,19 @@ class _Member(NamedTuple):
 
 def entries(store: Store, limits: Limits, notes: list[str]) -> Iterator[Entry]:
     """The files of a zip archive; `notes` gets HEADERS and OUTSIDE. Raises LimitReached, Unreadable."""
-    prefix, position, total = _directory(store)
+    prefix, directory, end, total = _directory(store)
     members: list[_Member] = []
     trouble: Optional[Exception] = None
     try:
+        position = directory
         # One more than are allowed tells that they are too many.
-        for _ in range(min(total, limits.keys.unpack_files + 1)):
+        while position < end and len(members) <= limits.keys.unpack_files and not _is_signature(store, position):
             member, position = _member(store, prefix, position, notes)
             members.append(member)
-        _check_layout(store, members, notes)
+        complete = len(members) <= limits.keys.unpack_files
+        if complete and len(members) & 0xFFFF != total & 0xFFFF:
+            notes.append(HEADERS)  # some go by the number, some by the place
+        _check_layout(store, members, directory if complete else None, notes)
     except (LimitReached, Unreadable) as error:
         trouble = error
     for member in members:
@@ -65,8 +69,13 @@ def entries(store: Store, limits: Limits, notes: list[str]) -> Iterator[Entry]:
         raise trouble
 
 
-def _directory(store: Store) -> tuple[int, int, int]:
-    """Bytes before the archive itself, position of the directory, number of files."""
+def _is_signature(store: Store, position: int) -> bool:
+    """Behind the directory may be a signature of it."""
+    return store.read(position, 4) == b"PK\x05\x05"
+
+
+def _directory(store: Store) -> tuple[int, int, int, int]:
+    """Bytes before the archive itself, position of the directory, its end, number of files."""
     tail_start = max(0, store.size - _END.size - 65535)
     tail = store.read(tail_start, store.size - tail_start)
     at = tail.rfind(b"PK\x05\x06")
@@ -85,7 +94,7 @@ def _directory(store: Store) -> tuple[int, int, int]:
     prefix = end - size - offset
     if prefix < 0:
         raise Unreadable("its directory does not fit")
-    return prefix, end - size, total
+    return prefix, end - size, end, total
 
 
 def _member(store: Store, prefix: int, position: int, notes: list[str]) -> tuple[_Member, int]:
@@ -134,19 +143,24 @@ def _large(extra: bytes, packed: int, unpacked: int, offset: int) -> tuple[int, 
     return packed, offset
 
 
-def _check_layout(store: Store, members: list[_Member], notes: list[str]) -> None:
+def _check_layout(store: Store, members: list[_Member], directory: Optional[int], notes: list[str]) -> None:
     """Files must stand one behind the other: the same bytes twice are a bomb, and what stands between is hidden."""
     end = 0
     for member in sorted(members, key=lambda item: item.start):
         if member.start < end:
             raise LimitReached("zip entries overlap", False)
-        gap = member.start - end
-        if gap >= _LOCAL.size and b"PK\x03\x04" in store.read(end, min(gap, _GAP)):
-            # Before the first file there may be a program that unpacks it, but no files.
-            notes.append(OUTSIDE)
+        _check_gap(store, end, member.start, notes)
         end = max(end, member.end)
-    if end > store.size:
-        raise Unreadable("it ends too early")
+    if directory is not None:
+        if end > directory:
+            raise Unreadable("it ends too early")
+        _check_gap(store, end, directory, notes)
+
+
+def _check_gap(store: Store, start: int, end: int, notes: list[str]) -> None:
+    # Before the first file there may be a program that unpacks it, but nowhere are there files.
+    if end - start >= _LOCAL.size and b"PK\x03\x04" in store.read(start, min(end - start, _GAP)):
+        notes.append(OUTSIDE)
 
 
 def _content(store: Store, member: _Member, limits: Limits) -> Optional[Iterator[bytes]]:

@@ -108,6 +108,11 @@ class TestAmbiguous:
         assert (BAD_HEADER, "header too long") in found
         assert step == 0 or (AMBIGUOUS, "Content field behind the end of a header") in found
 
+    def test_a_flood_of_banned_names_does_not_hide_it(self):
+        parts = "".join(f"--b\r\nContent-Disposition: a; filename={number}.exe\r\n\r\n" for number in range(500))
+        content = lines(*GOOD, "Content-Type: multipart/mixed; boundary=b; boundary=c", "") + parts.encode()
+        assert (AMBIGUOUS, "doubled boundary") in look(content)
+
 
 class TestBadHeader:
     @pytest.mark.parametrize(

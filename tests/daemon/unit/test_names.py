@@ -47,6 +47,34 @@ def test_forms_of_a_name(field, parameter, name):
     assert name in names(field + parameter)
 
 
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("Content-Disposition: filename=run.exe", "run.exe"),
+        ("Content-Disposition: attachment filename=run.exe", "run.exe"),
+        ('Content-Disposition: attachment filename="run.exe"; size=1', "run.exe"),
+        ("Content-Type: application/x name=run.exe", "run.exe"),
+        ('Content-Disposition: attachment; filename=(x)"run.exe"', "run.exe"),
+        ("Content-Disposition: attachment; filename(x)=run.exe", "run.exe"),
+        ("Content-Disposition: attachment; filename*0=run.exe; filename*2=.txt", "run.exe"),
+        ("Content-Disposition: attachment; filename*0=run; filename*1=.txt; filename*1=.exe", "run.exe"),
+    ],
+)
+def test_careless_and_malicious_forms(field, name):
+    assert name in names(field)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    ["; x=y" * 1001 + "; filename=run.exe", "; x=" + "y" * 70000 + "; filename=run.exe", '; filename="' + "x" * 5000,
+     "".join(f"; filename={number}" for number in range(60))],
+    ids=["parameters", "field", "name", "names"],
+)  # fmt: skip
+def test_names_beyond_the_limits_are_told(parameters):
+    entity = read_entity(b"Content-Disposition: attachment" + parameters.encode(), digest=False)
+    assert "Content fields over the limits" in entity.flaws
+
+
 def test_every_name_is_read():
     found = names(
         "Content-Type: text/plain; name=a.txt; name=b.txt",

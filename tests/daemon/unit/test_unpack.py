@@ -262,6 +262,25 @@ class TestDamage:
         first, second = zipped({"run.exe": b"x"}), zipped({"a.txt": b"y"})
         assert look(first + second) == {(AMBIGUOUS, "zip entries outside the directory (a)")}
 
+    def test_a_file_behind_those_of_the_directory(self):
+        data = zipped({"a.txt": b"y"})
+        hidden = zipped({"run.exe": b"x" * 100}, zipfile.ZIP_STORED)[:137]
+        at = data.index(b"PK\1\2")
+        end = bytearray(data[-22:])
+        end[16:20] = (at + len(hidden)).to_bytes(4, "little")
+        assert look(data[:at] + hidden + data[at:-22] + bytes(end)) == {
+            (AMBIGUOUS, "zip entries outside the directory (a)")
+        }
+
+    def test_a_directory_with_more_files_than_it_says(self):
+        data = bytearray(zipped({"a.txt": b"y", "run.exe": b"x"}))
+        data[-14:-10] = b"\1\0\1\0"
+        assert look(bytes(data)) == {(AMBIGUOUS, "zip headers that differ (a)"), (BANNED, "exe (a/run.exe)")}
+
+    def test_a_flood_of_names_does_not_hide_a_virus(self):
+        files = {f"{number}.exe": b"x" for number in range(500)}
+        assert found_in(zipped({**files, "a.txt": EICAR})) == {BANNED, VIRUS}
+
     @settings(max_examples=200)
     @given(st.data())
     def test_bytes_never_raise(self, data):
