@@ -17,7 +17,7 @@ from typing import Any, Callable, NamedTuple
 from ..findings import UNCHECKED, VIRUS, Finding, ScannerFailure, Verdict
 from ..scratch import Budget, BudgetExceeded
 from ..smtp.reply import printable
-from . import VIRUS_SCANNER, Probe, Subject, workspace
+from . import VIRUS_SCANNER, Probe, Subject, process, workspace
 from .eicar import PATTERN
 from .process import Ended, Limits, Process, ProcessFailure
 from .settings import FILES, MESSAGE, CommandSettings
@@ -144,7 +144,7 @@ class Command:
             try:
                 return await self._run(space) if await fill(space) else _TOO_LARGE
             finally:
-                await space.remove(self._loop)
+                await space.remove()
         finally:
             self._turns.leave()
 
@@ -159,16 +159,16 @@ class Command:
                     await space.add(_MESSAGE_FILE if as_mail else f"part-{number:05}", stream)
                 return True
             except BudgetExceeded:
-                space.clear()
+                await space.clear()
         return False
 
     async def _run(self, space: Workspace) -> _Answer:
         message = os.path.join(space.files, _MESSAGE_FILE)
         argv = tuple(word.replace(MESSAGE, message).replace(FILES, space.files) for word in self._settings.argv)
-        process = Process(argv, self._limits, space.files, space.temporary)
-        watch = self._loop.create_task(self._watch(process, space))
+        program = await process.start(argv, self._limits, space.files, space.temporary)
+        watch = self._loop.create_task(self._watch(program, space))
         try:
-            return self._read(await process.ended())
+            return self._read(await program.ended())
         except ProcessFailure:
             if watch.done():
                 return _TOO_LARGE
@@ -176,11 +176,12 @@ class Command:
         finally:
             watch.cancel()
 
-    async def _watch(self, process: Process, space: Workspace) -> None:
+    async def _watch(self, program: Process, space: Workspace) -> None:
         """Stop a program whose temporary files are more than the message may use."""
-        while not space.overflows():  # noqa: ASYNC110  (nobody tells of a file that grows)
+        await asyncio.sleep(_LOOK_INTERVAL)
+        while not await space.overflows():  # noqa: ASYNC110  (nobody tells of a file that grows)
             await asyncio.sleep(_LOOK_INTERVAL)
-        process.stop("its temporary files are too large")
+        program.stop("its temporary files are too large")
 
     def _read(self, ended: Ended) -> _Answer:
         settings = self._settings

@@ -15,6 +15,8 @@ import signal
 import subprocess
 from typing import NamedTuple, Optional
 
+from .threads import in_thread
+
 #: Bytes of output that are kept.
 KEPT_OUTPUT = 65536
 #: Whoever writes more than this is killed.
@@ -47,52 +49,81 @@ class Ended(NamedTuple):
     output: bytes  #: the beginning of standard output and standard error
 
 
-class Process:
-    """One run of a program."""
+class _Child(NamedTuple):
+    """A program that has been started."""
 
-    def __init__(self, argv: tuple[str, ...], limits: Limits, directory: str, temporary: str) -> None:
-        """Start it with these working and temporary directories. Raises ProcessFailure."""
-        numbers = (limits.cpu, limits.memory // 1024, max(1, limits.file // 512))
-        self._loop = asyncio.get_running_loop()
+    process: subprocess.Popen[bytes]
+    reading: int  #: descriptor of its output
+    handle: int  #: its pidfd, readable when it has ended
+
+    def kill(self) -> None:
+        """Its whole process group. All of it may have ended; or have become another user, whom only time ends."""
+        # As long as nobody has waited for the leader, alive or not, its number belongs to this group alone.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def discard(self) -> None:
+        """It is not wanted any more."""
+        self.kill()
+        self.process.wait()
+        for descriptor in (self.reading, self.handle):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _spawn(argv: tuple[str, ...], limits: Limits, directory: str, temporary: str) -> _Child:
+    numbers = (limits.cpu, limits.memory // 1024, max(1, limits.file // 512))
+    reading, writing = os.pipe()
+    try:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", _WRAPPER, "sh", *map(str, numbers), *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=writing,
+            cwd=directory,
+            env={**_ENVIRONMENT, "HOME": temporary, "TMPDIR": temporary},
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(reading)
+        raise ProcessFailure(f"cannot be started: {error.strerror}") from None
+    finally:
+        os.close(writing)
+    os.set_blocking(reading, False)
+    try:
+        return _Child(process, reading, os.pidfd_open(process.pid))
+    except OSError as error:
+        _Child(process, reading, -1).discard()
+        raise ProcessFailure(f"cannot be waited for: {error.strerror}") from None
+
+
+async def start(argv: tuple[str, ...], limits: Limits, directory: str, temporary: str) -> Process:
+    """Start a program with these working and temporary directories. Raises ProcessFailure, OSError."""
+    # In a thread: the fork of a large process, and a child that waits for a processor, take their time.
+    child = await in_thread(lambda: _spawn(argv, limits, directory, temporary), _Child.discard)
+    return Process(child, asyncio.get_running_loop())
+
+
+class Process:
+    """One run of a program, whose end must be waited for."""
+
+    def __init__(self, child: _Child, loop: asyncio.AbstractEventLoop) -> None:
+        self._child = child
+        self._loop = loop
         self._output: list[bytes] = []
         self._size = 0
-        self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._exited: asyncio.Future[None] = self._loop.create_future()
-        reading, writing = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _WRAPPER, "sh", *map(str, numbers), *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                cwd=directory,
-                env={**_ENVIRONMENT, "HOME": temporary, "TMPDIR": temporary},
-                start_new_session=True,
-            )
-        except OSError as error:
-            os.close(reading)
-            raise ProcessFailure(f"cannot be started: {error.strerror}") from None
-        finally:
-            os.close(writing)
-        self._reading = reading
-        os.set_blocking(reading, False)
-        try:
-            self._handle = os.pidfd_open(self._process.pid)
-        except OSError as error:
-            os.close(reading)
-            self._kill()
-            self._process.wait()
-            raise ProcessFailure(f"cannot be waited for: {error.strerror}") from None
-        self._loop.add_reader(reading, self._read)
-        self._loop.add_reader(self._handle, self._exit)
+        self._ended: asyncio.Future[None] = loop.create_future()
+        self._exited: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(child.reading, self._read)
+        loop.add_reader(child.handle, self._exit)
 
     def _read(self) -> None:
         try:
-            data = os.read(self._reading, 65536)
+            data = os.read(self._child.reading, 65536)
         except BlockingIOError:
             return
         if not data:
-            self._loop.remove_reader(self._reading)
+            self._loop.remove_reader(self._child.reading)
         if self._size < KEPT_OUTPUT:
             self._output.append(data[: KEPT_OUTPUT - self._size])
         self._size += len(data)
@@ -107,7 +138,7 @@ class Process:
                 self._ended.set_exception(failure)
 
     def _exit(self) -> None:
-        self._loop.remove_reader(self._handle)
+        self._loop.remove_reader(self._child.handle)
         self._exited.set_result(None)
         self._stop(None)
 
@@ -120,13 +151,12 @@ class Process:
         try:
             await self._ended
         finally:
-            # While nobody has waited for the leader, alive or not, its number belongs to this group alone.
-            self._kill()
+            self._child.kill()
             try:
                 await asyncio.shield(self._exited)
             finally:
                 self._clean_up()
-        status = self._process.returncode
+        status = self._child.process.returncode
         if status < 0:
             raise ProcessFailure(f"was killed by {_signal_name(-status)}")
         words = {
@@ -139,29 +169,22 @@ class Process:
         return Ended(status, b"".join(self._output))
 
     def _clean_up(self) -> None:
-        self._process.wait()
-        self._loop.remove_reader(self._handle)
-        os.close(self._handle)
-        if self._loop.remove_reader(self._reading):
+        self._loop.remove_reader(self._child.handle)
+        if self._loop.remove_reader(self._child.reading):
             self._rest()
-        os.close(self._reading)
+        self._child.discard()
 
     def _rest(self) -> None:
         """What the program wrote last, and nobody has read yet."""
         while self._size < KEPT_OUTPUT:
             try:
-                data = os.read(self._reading, KEPT_OUTPUT - self._size)
+                data = os.read(self._child.reading, KEPT_OUTPUT - self._size)
             except BlockingIOError:
                 return
             if not data:
                 return
             self._output.append(data)
             self._size += len(data)
-
-    def _kill(self) -> None:
-        # All of it may have ended; or have become another user, whom only time ends.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _signal_name(number: int) -> str:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 
 from ..scratch import Budget
+from .threads import in_thread
 
 _PREFIX = "command-"
 #: tmpfs gives whole pages, and some for each name.
@@ -62,21 +63,28 @@ class Workspace:
         self._budget.take(amount)
         self._taken += amount
 
-    def clear(self) -> None:
+    # In threads, because thousands of files take their time:
+
+    async def clear(self) -> None:
         """Remove all files that were added."""
-        for entry in os.scandir(self.files):
-            os.unlink(entry.path)
-        self._budget.give(self._taken)
-        self._taken = 0
+        await in_thread(self._clear)
+        self._give()
 
-    def overflows(self) -> bool:
+    def _clear(self) -> None:
+        _remove_tree(self.files)
+        os.mkdir(self.files, 0o700)
+
+    async def overflows(self) -> bool:
         """Whether the scanner's own temporary files need more than is left of the message's budget."""
-        return _used(self.temporary, self._budget.limit - self._budget.used) < 0
+        room = self._budget.limit - self._budget.used
+        return await in_thread(lambda: _used(self.temporary, room)) < 0
 
-    async def remove(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def remove(self) -> None:
         """Remove everything. What cannot be removed now is left to `sweep`."""
-        # In a thread: thousands of files take their time. It goes on when the caller is cancelled once more.
-        await asyncio.shield(loop.run_in_executor(None, self._remove))
+        await in_thread(self._remove)
+        self._give()
+
+    def _give(self) -> None:
         self._budget.give(self._taken)
         self._taken = 0
 

@@ -206,6 +206,29 @@ def test_a_cancelled_scan_leaves_nothing(bench):
     bench.run(given, cancel)
 
 
+def test_cancelling_at_any_moment_leaves_nothing(bench):
+    # Given scans of a message with many parts that are given up earlier or later, also while the program is started
+    given = bench.scanner("echo $$ >> $NOTE; sleep 60", timeout=60)
+    content = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 20 + b"--b--\r\n"
+    message = Message(content)
+
+    async def cancel(scanner: Any) -> None:
+        before = None
+        for number in range(60):
+            task = asyncio.ensure_future(scanner.scan(message))
+            await asyncio.sleep(number / 3000)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert list(bench.scratch.iterdir()) == []
+            assert message.budget.used == 0
+            before = before or len(os.listdir("/proc/self/fd"))
+        assert len(os.listdir("/proc/self/fd")) == before
+        assert all(gone(pid) for pid in bench.noted())
+
+    bench.run(given, cancel)
+
+
 def test_no_descriptors_are_lost(bench):
     # Given many runs, good and bad
     good = bench.scanner("exit 0")
@@ -366,7 +389,7 @@ def test_what_a_killed_worker_left_is_removed_and_nothing_else(bench, monkeypatc
         # then only the first is gone
         assert sorted(bench.scratch.iterdir()) == sorted([new, other, Path(space.path)])
         assert stat.S_IMODE(os.stat(space.path).st_mode) == 0o700
-        await space.remove(asyncio.get_running_loop())
+        await space.remove()
 
     asyncio.run(work())
     # and a directory that is not there is no trouble
