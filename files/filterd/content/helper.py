@@ -58,6 +58,15 @@ def programs() -> dict[str, str]:
     return {name: path for name, path in found.items() if path is not None}
 
 
+def unpackers() -> dict[str, str]:
+    """For the self-report: forms of archives, and what opens them on this host; empty when nothing does."""
+    available = programs()
+    seven_zip = next((available[name] for name in ("7zz", "7z", "7za") if name in available), "")
+    built_in = dict.fromkeys(("zip", "tar", "gz", "bz2", "xz", "lzma"), "built in")
+    others = dict.fromkeys(("7z", "rar", "cab", "iso", "cpio", "ar", "lha"), seven_zip or available.get("bsdtar", ""))
+    return {**built_in, **others, "arj": seven_zip}
+
+
 def entries(store: Store, limits: Limits) -> Iterator[Entry]:
     """The files of an archive. Raises CannotOpen, EncryptedArchive, LimitReached."""
     available = programs()

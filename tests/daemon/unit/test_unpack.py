@@ -191,6 +191,12 @@ class TestHelpers:
         monkeypatch.setattr(helper, "programs", dict)
         assert look(clamav_files()["clam.7z"]) == set()
 
+    def test_the_self_report_knows_what_is_missing(self, monkeypatch):
+        monkeypatch.setattr(helper, "programs", lambda: {"bsdtar": "/usr/bin/bsdtar"})
+        assert helper.unpackers()["zip"] == "built in"
+        assert helper.unpackers()["7z"] == "/usr/bin/bsdtar"
+        assert helper.unpackers()["arj"] == ""
+
     def test_a_name_is_never_an_argument_or_a_path(self):
         names = ["-x.txt", "@list", "$(touch x).exe", "../../* .scr", "/etc/x.bat"]
         convert = ["bsdtar", "-c", "--format=newc", "-f", "-", "@-"]
