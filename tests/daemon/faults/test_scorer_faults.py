@@ -152,10 +152,11 @@ def test_an_answer_before_the_whole_message(server, kind):
     # Given a server that gives a score to half a message, then that is none
     def early(connection: Connection) -> None:
         connection.say(OK[kind])
+        connection.finish()
         connection.stall()
 
     server.script = early
-    with pytest.raises(ScannerFailure, match=r"(before it had the whole message|no answer within)"):
+    with pytest.raises(ScannerFailure, match="before it had the whole message"):
         ask(
             {"type": kind, "address": server.address, "timeout": 1, "size_limit": 1 << 30},
             lambda scanner: scanner.scan(Message(LARGE)),

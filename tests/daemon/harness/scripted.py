@@ -48,6 +48,10 @@ class Connection:
         """Send this."""
         self._connection.sendall(data)
 
+    def finish(self) -> None:
+        """Say nothing more, but keep the connection."""
+        self._connection.shutdown(socket.SHUT_WR)
+
     def stall(self) -> None:
         """Do nothing until the test is over."""
         self._stopped.wait(60)
