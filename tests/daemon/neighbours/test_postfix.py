@@ -208,3 +208,30 @@ def test_a_message_can_be_followed_by_its_queue_ids(chain, way):
     sent = rf"{front}: to=<b@example.com>, relay=127.0.0.1.*status=sent \(250 2.0.0 Ok: .*queued as {back}\)"
     wait_until(lambda: re.search(sent, chain.postfix.log), "both queue ids in one line of Postfix' log")
     assert re.search(rf"{back}: client=.*, orig_queue_id={front}, ", chain.postfix.log)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_released_message_arrives_once_and_unchanged(chain, way):
+    # Given a virus in quarantine, and a daemon that is killed and started again
+    sender = f"release.{way}@example.com"
+    before = set(chain.daemon.quarantined())
+    content = b"Subject: x\r\n\r\n..\r\n" + bytes(range(128, 256)) + EICAR + b"\r\n"
+    chain.send(way, stuff(content), sender, ("b@example.com", "c@example.com"))
+    [path] = wait_until(lambda: set(chain.daemon.quarantined()) - before, "the virus in quarantine")
+    kept = path.read_bytes().partition(b"\n")[2]
+    chain.daemon.kill()
+    chain.daemon.start()
+    # when it is released, then Postfix takes it past the filter, and it arrives once at each
+    result = chain.daemon.run("quarantine", "release", path.name.removesuffix(".msg"))
+    assert result.returncode == 0, result
+    chain.wait_for(sender)
+    time.sleep(0.3)
+    assert sorted(address for item in chain.arrived(sender) for address in item.recipients) == [
+        "b@example.com",
+        "c@example.com",
+    ]
+    # and it is what the filter had got, byte for byte, behind the fields that Postfix adds
+    for item in chain.arrived(sender):
+        assert _POSTFIX_FIELDS.sub(b"", item.content) == _POSTFIX_FIELDS.sub(b"", kept)
+        assert item.content.endswith(kept.partition(b"\r\n\r\n")[2])
+    assert not path.exists()
