@@ -26,8 +26,11 @@ from .record import FORMAT, Line, Privacy, encoded
 _MODE = 0o640
 _DIRECTORY_MODE = 0o750
 _LOCK_SUFFIX, _KEY_SUFFIX = ".lock", ".key"
-#: How often, and for how many seconds, a lock is waited for: renaming takes far less, and mail must not wait.
-_TRIES, _PAUSE = 10, 0.002
+#: How often, and with what pause in seconds, the lock for a line is tried. Renaming takes less than a millisecond; only
+#: a process that was stopped in the middle of it can hold the lock for longer, and a line is worth that much patience.
+_TRIES, _PAUSE = 500, 0.002
+#: How often the lock for renaming is tried in a row: others hold it for some microseconds at a time.
+_ATTEMPTS = 200
 
 
 class Place(NamedTuple):
@@ -84,7 +87,6 @@ class Ledger:
         self._flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         self._descriptor = self._lock = -1
         self._identity = (0, 0)
-        self._cut = False  # the last line is not whole
         self._trouble = ""
         self.number = 0  #: of the last line
         self.failures = 0
@@ -115,16 +117,13 @@ class Ledger:
         self._take(fcntl.LOCK_SH)
         try:
             size = self._current()
-            if self._cut:
-                line = b"\n" + line
-            written = os.write(self._descriptor, line)
-            self._cut = written < len(line)
-            if self._cut:
+            # A line that is cut off is no loss to the next one: readers find where that begins.
+            if os.write(self._descriptor, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
         if size + len(line) >= self._where.max_size:
-            self._rotate()
+            self._rotate(patient=size >= 2 * self._where.max_size)
 
     def _take(self, kind: int) -> None:
         for attempt in range(_TRIES):
@@ -135,6 +134,13 @@ class Ledger:
                 if attempt == _TRIES - 1:
                     raise
                 time.sleep(_PAUSE)
+
+    def _take_soon(self) -> bool:
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+        return False
 
     def _current(self) -> int:
         """Have the file open that has the name now; its size in bytes."""
@@ -150,22 +156,12 @@ class Ledger:
             self._descriptor = os.open(path, self._flags, _MODE)
             status = os.fstat(self._descriptor)
             self._identity = (status.st_dev, status.st_ino)
-            # Whoever was cut off in the middle of a line, ours begins a new one.
-            self._cut = status.st_size > 0 and not self._ends_whole(path, status.st_size)
         return status.st_size
 
-    @staticmethod
-    def _ends_whole(path: str, size: int) -> bool:
-        try:
-            with open(path, "rb") as file:
-                return os.pread(file.fileno(), 1, size - 1) == b"\n"
-        except OSError:
-            return True  # we may write but not read
-
-    def _rotate(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    def _rotate(self, patient: bool) -> None:
+        if patient:
+            self._take(fcntl.LOCK_EX)
+        elif not self._take_soon():
             return  # others write: the next line tries again
         try:
             path = self._where.path

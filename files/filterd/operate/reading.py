@@ -14,6 +14,8 @@ from .record import FORMAT, Line
 
 #: Bytes of one line that are read; the daemon writes none that is longer.
 _LINE_LIMIT = 64 << 20
+#: How each line begins. It cannot stand inside a value, where quotation marks are escaped.
+_BEGINNING = b'{"v":'
 
 
 class Read(NamedTuple):
@@ -70,7 +72,14 @@ def _lines(path: str, file: BinaryIO, size: int) -> Iterator[Union[Read, Broken]
         if not line.endswith(b"\n") and offset + len(line) >= size and offset + len(line) == _size(file):
             yield Broken(path, number, offset, "the last line is not whole")
         else:
-            yield _parsed(path, number, offset, line)
+            found = _parsed(path, number, offset, line)
+            begins = line.rfind(_BEGINNING) if isinstance(found, Broken) else 0
+            yield found
+            if begins > 0:
+                # A line was cut off (the disk was full), and another one stands behind it.
+                found = _parsed(path, number, offset + begins, line[begins:])
+                if isinstance(found, Read):
+                    yield found
         offset += len(line)
 
 

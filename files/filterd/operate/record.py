@@ -14,6 +14,8 @@ from ..findings import Finding, Score
 from ..smtp.reply import Reply, printable
 
 FORMAT = 1
+#: What stands for an address that is left out.
+OMITTED = "?"
 #: Findings and scores of a message that are told of.
 _MOST = 20
 #: Characters of a reply, of a name and of a Message-ID.
@@ -76,7 +78,7 @@ class Privacy:
 
     @staticmethod
     def _nothing(address: str) -> str:
-        return "?" if address else ""
+        return OMITTED if address else ""
 
     def words(self, text: str) -> str:
         """A text with its addresses as the ledger keeps them."""

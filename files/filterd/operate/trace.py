@@ -9,7 +9,7 @@ from typing import Any, Callable, NamedTuple, Optional
 
 from . import postfix_log
 from .postfix_log import LogLine
-from .record import Line, Privacy
+from .record import OMITTED, Line, Privacy
 
 #: Programs of Postfix whose lines tell the postmaster what happened; the others repeat them.
 _DELIVERING = ("smtp", "lmtp", "local", "virtual", "pipe", "error", "discard", "bounce")
@@ -37,7 +37,8 @@ class Wanted:
         self.word = word
         self._is_address = "@" in word and not word.startswith("<")
         self._forms = {word, f"<{word}>"}
-        self._addresses = {word.lower(), privacy.address(word)} if self._is_address else set()
+        # An address that was left out may be anybody's.
+        self._addresses = {word.lower(), privacy.address(word)} - {OMITTED} if self._is_address else set()
 
     def in_ledger(self, data: Line) -> bool:
         """Whether a line of the ledger is about it."""
