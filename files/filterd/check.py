@@ -15,6 +15,7 @@ from . import __version__, check_policy, scratch
 from .check_policy import BAD, GOOD, WARNING
 from .config import Config
 from .findings import ScannerFailure
+from .operate import fingerprint
 from .reinject import Reinjector
 from .scan import factory
 from .scan import settings as scanning
@@ -81,6 +82,8 @@ def _facts(path: str, settings: Config) -> dict[str, Any]:
     return {
         "version": __version__,
         "interpreter": f"Python {sys.version.split()[0]} ({sys.executable})",
+        "code": f"{fingerprint.of_code(fingerprint.code_directory())} ({fingerprint.code_directory()})",
+        "host": settings.own_name,
         "user": _user(),
         "configuration_file": path,
         "fingerprint": settings.fingerprint,
@@ -103,7 +106,7 @@ def _user() -> str:
     except KeyError:
         user = str(os.geteuid())
     groups = sorted({name(number) for number in [os.getegid(), *os.getgroups()]})
-    return f"{user} (groups {', '.join(groups)})"
+    return f"{user} (uid {os.geteuid()}, groups {', '.join(groups)})"
 
 
 def _directories(settings: Config, result: Report) -> None:
