@@ -34,10 +34,13 @@ _OWN_DESCRIPTORS = 32
 #: Descriptors that one message may need beyond its client: scratch, reinjection, a bounce, quarantine (two).
 _PER_MESSAGE = 5
 
+#: A command has its directory, its output, its handle and the file that is written; the others have a connection.
+_PER_SCANNER = 4
+
 
 def connection_limit(config: Config, descriptors: int) -> int:
     """Clients that one worker can serve with so many descriptors."""
-    room = descriptors - _OWN_DESCRIPTORS - (_PER_MESSAGE + len(config.scanners)) * config.instances
+    room = descriptors - _OWN_DESCRIPTORS - (_PER_MESSAGE + _PER_SCANNER * len(config.scanners)) * config.instances
     return max(4, min(config.max_connections, room))
 
 
