@@ -268,6 +268,9 @@ class TestDamage:
         first, second = zipped({"run.exe": b"x"}), zipped({"a.txt": b"y"})
         assert look(first + second) == {(AMBIGUOUS, "zip entries outside the directory (a)")}
 
+    def test_files_that_share_their_bytes(self):
+        assert look(overlapping_zip(2, 1000)) == {(UNCHECKED, "zip entries overlap (a)")}
+
     def test_a_file_behind_those_of_the_directory(self):
         data = zipped({"a.txt": b"y"})
         hidden = zipped({"run.exe": b"x" * 100}, zipfile.ZIP_STORED)[:137]
