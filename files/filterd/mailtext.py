@@ -23,13 +23,17 @@ _WORD = 39
 
 def one_line(text: str, limit: int) -> str:
     """The text without control characters, line ends and what cannot be encoded, of at most `limit` characters."""
-    clean = "".join(character if character.isprintable() else " " for character in text[: 4 * limit])
+    clean = text[: 4 * limit]
+    if not clean.isprintable():
+        clean = "".join(character if character.isprintable() else " " for character in clean)
     clean = " ".join(clean.split())
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 
 def printable_line(text: str) -> str:
     """One line of a text with all its spaces, and a question mark for each control character."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() or character == "\t" else "?" for character in text)
 
 
@@ -79,11 +83,8 @@ class Part(NamedTuple):
 
 def plain(text: str) -> Part:
     """A text as it is where that can be, else in UTF-8 and base64. Control characters are not let through."""
-    clean = "".join(
-        character if character.isprintable() or character in "\n\t" else "?" for character in text.replace("\r\n", "\n")
-    )
-    lines = [*clean.rstrip("\n").split("\n"), ""]
-    if clean.isascii() and all(len(line) <= _LONGEST_LINE for line in lines):
+    lines = [printable_line(line) for line in text.replace("\r\n", "\n").rstrip("\n").split("\n")] + [""]
+    if all(line.isascii() for line in lines) and all(len(line) <= _LONGEST_LINE for line in lines):
         header = ["Content-Type: text/plain; charset=us-ascii", "Content-Transfer-Encoding: 7bit"]
         return Part(header, "\r\n".join(lines))
     encoded = base64.encodebytes("\r\n".join(lines).encode("utf-8", "replace")).decode("ascii")

@@ -45,6 +45,9 @@ _LIST = re.compile(rb"(?im)^(?:list-[!-9;-~]*|mailing-list|x-mailing-list|x-loop
 _AUTO_SUBMITTED = re.compile(rb"(?im)^auto-submitted[ \t]*:[ \t\r\n]*([^\s;(]*)")
 _PRECEDENCE = re.compile(rb"(?im)^precedence[ \t]*:[ \t\r\n]*(?:bulk|list|junk)\b")
 _PROGRAMS = re.compile(r"(?i)(?:mailer-daemon|(?:owner|request)-.*|.*-(?:request|owner|bounces?))\Z")
+#: Bytes of a header that are read: people do not write longer ones.
+_READ_LIMIT = 65536
+#: Bytes of it that the administrator is shown.
 _HEADER_LIMIT = 8192
 #: Recipients that are named.
 _NAMED = 50
@@ -117,9 +120,10 @@ def _is_by_a_person(event: Event) -> bool:
 
 
 def _is_automatic(header: bytes) -> bool:
-    """Whether a list or a program has sent it (RFC 3834, RFC 2919, RFC 2369)."""
+    """Whether a list or a program has sent it (RFC 3834, RFC 2919, RFC 2369), or nobody knows in a reasonable time."""
     return bool(
-        any(word.lower() != b"no" for word in _AUTO_SUBMITTED.findall(header))
+        len(header) > _READ_LIMIT
+        or any(word.lower() != b"no" for word in _AUTO_SUBMITTED.findall(header))
         or _PRECEDENCE.search(header)
         or _LIST.search(header)
     )
@@ -193,8 +197,8 @@ def _message(config: Config, text: Text, event: Event, kind: str, addresses: lis
 
 def _known(config: Config, event: Event) -> tuple[dict[str, str], dict[str, str]]:
     """What templates may name, for a text and for one line."""
-    addresses = [mailtext.one_line(item.address, 320) for item in event.recipients]
-    more = [f"and {len(addresses) - _NAMED} more"] if len(addresses) > _NAMED else []
+    addresses = [mailtext.one_line(item.address, 320) for item in event.recipients[:_NAMED]]
+    more = [f"and {len(event.recipients) - _NAMED} more"] if len(event.recipients) > _NAMED else []
     known = {
         "hostname": config.own_name,
         "filter_id": event.message_id,
@@ -205,7 +209,7 @@ def _known(config: Config, event: Event) -> tuple[dict[str, str], dict[str, str]
         "disposition": event.disposition,
         "fate": _FATES.get(event.disposition, ""),
         "sender": f"<{mailtext.one_line(event.envelope.sender, 320)}>",
-        "recipients": ("\n" + " " * 13).join([f"<{address}>" for address in addresses[:_NAMED]] + more),
+        "recipients": ("\n" + " " * 13).join([f"<{address}>" for address in addresses] + more),
         "client": _client(event),
         **{word: _field(event.header, name) for word, name in _FIELDS.items()},
         "header": _shown_header(event.header),
@@ -227,8 +231,9 @@ _FIELDS = {"from": "From", "subject": "Subject", "date": "Date", "message_id": "
 
 
 def _field(header: bytes, name: str) -> str:
-    match = re.search(rb"(?im)^" + name.encode("ascii") + rb"[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", header)
-    return mailtext.one_line(match.group(1).decode("utf-8", "replace"), 300) if match else "-"
+    pattern = rb"(?im)^" + name.encode("ascii") + rb"[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)"
+    match = re.search(pattern, header[:_READ_LIMIT])
+    return mailtext.one_line(match.group(1)[:4096].decode("utf-8", "replace"), 300) if match else "-"
 
 
 def _shown_header(header: bytes) -> str:

@@ -111,6 +111,8 @@ def failure_report(
 
 
 def _safe(address: str) -> str:
+    if address.isprintable():
+        return address
     return "".join(character if character.isprintable() else "?" for character in address)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+import time
 from typing import Any
 
 import pytest
@@ -216,7 +217,7 @@ class TestNothingCanBeInjected:
             sender=f"a{EVIL}@example.com",
             recipients=(f"b{EVIL}@example.com",),
             client=LOCAL,
-            header=b"Subject: " + EVIL.encode() + b"\r\nFrom: \xff\xfe\r\n" + b"X: " + b"y" * 100_000,
+            header=b"Subject: " + EVIL.encode() + b"\r\nFrom: \xff\xfe\r\n" + b"X: " + b"y" * 50_000,
             names=(EVIL, "v" * 10_000),
             xforward={"NAME": EVIL},
         )
@@ -327,3 +328,22 @@ class TestLimit:
         limited = notifier.Notifier(settings(notification_templates="/nowhere/at/all", notify_admin="root"))
         assert len(limited.notices(event())) == 1
         assert "the built-in texts of notices are used: /nowhere/at/all: is not a directory" in capfd.readouterr().err
+
+
+class TestLongHeaders:
+    @pytest.mark.parametrize(
+        "header", [b"Subject: " + b"\r\n " * 300_000, b"\n" * 1_000_000, b"Precedence:" + b" " * 10**6]
+    )
+    def test_hold_up_nobody_and_are_not_by_people(self, header):
+        # Given a header of a megabyte, then a notice takes no time that other mail would feel, and no sender is told
+        started = time.process_time()
+        keys = {"notify_admin": "root", "notify_recipients": [VIRUS], "notify_senders": [VIRUS]}
+        made = built(event(header=header), **keys)
+        assert time.process_time() - started < 0.2
+        assert [envelope.recipients[0].address for envelope, _ in made] == ["root"]
+
+    def test_many_recipients_take_little_time(self):
+        of = event(recipients=tuple(f"{n}@example.com" for n in range(1000)))
+        started = time.process_time()
+        assert len(built(of, notify_admin="root", notify_recipients=[VIRUS], notify_senders=[VIRUS])) == 3
+        assert time.process_time() - started < 0.2
