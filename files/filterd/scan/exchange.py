@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Iterable
 from typing import Optional
@@ -112,7 +113,8 @@ class Exchange(asyncio.Protocol):
             return False
         self._transport.write(b"".join(pending))
         if last and self._transport.can_write_eof():
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # it has just been reset, which `more` tells
+                self._transport.write_eof()
         return True
 
     async def _write(self, data: bytes) -> bool:
