@@ -106,7 +106,7 @@ TROUBLE: dict[str, tuple[Script, str]] = {
     "closes at once": (lambda connection: None, "closed the connection"),
     "closes without an answer": (answer(b""), "closed the connection"),
     "resets": (reset, "closed the connection"),
-    "resets at once": (Connection.reset, "closed the connection"),
+    "resets at once": (Connection.reset, "(closed the connection|Connect call failed)"),
     "says too much": (endless, "(said more than|said b'xxx)"),
     "never ends": (endless_answer, "(said more than|said b'HTTP)"),
     "garbage": (answer(bytes(range(256)) * 10), "said b'"),
