@@ -13,8 +13,9 @@ from ..scan import eicar
 from . import flaws
 from .fields import Entity, received_count
 from .header import header_flaws
-from .mime import Consumer, Part, Walker
+from .mime import Walker
 from .names import extensions
+from .reading import Consumer, Part
 from .rules import Collection, Rules, default_rules
 from .streams import streams
 from .types import BY_EXTENSION, HEAD, Kind, real_type

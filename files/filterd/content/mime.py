@@ -15,6 +15,7 @@ from typing import Callable, NamedTuple, Optional
 
 from . import flaws
 from .fields import Entity, has_content_field, read_entity
+from .reading import Consumer, Part, Reading
 from .transfer import Base64Decoder, LineEnds, QuotedPrintableDecoder
 
 #: Bytes of one header block that are read as a header; what follows is taken for a body.
@@ -30,18 +31,6 @@ _OVERLAP = 64
 
 # The line end before a line that is neither a field, nor the rest of one, nor the envelope line of a mailbox file.
 _NOT_A_FIELD = re.compile(rb"\r\n(?=[^\r\t ])(?![!-9;-~]+[ \t]*:)(?!>?From )")
-
-#: Takes the decoded content of one part piece by piece; an empty piece ends the part. One that has answered True
-#: wants no more of it: it is not called again, and nothing more is decoded for it.
-Consumer = Callable[[bytes], Optional[bool]]
-
-
-class Part(NamedTuple):
-    """A part that is not a container."""
-
-    text: bool  #: it says that it is text, or nothing, and is not in base64
-    entity: Entity = Entity()
-
 
 OpenPart = Callable[[Part], Consumer]
 
@@ -78,40 +67,6 @@ class _Level:
         self.encoded = encoded  # it declares a transfer encoding
         self.messages = messages  # around it
         self.used: Optional[bytes] = None  # the first delimiter that was seen
-
-
-class _Reading:
-    """One way to read the body of a part."""
-
-    def __init__(
-        self, decoder: Base64Decoder | QuotedPrintableDecoder | None, open_part: Callable[[], Consumer], late: int = 0
-    ) -> None:
-        self.decoder = decoder
-        self._open_part = open_part
-        self._late = late  # bytes that this reading takes for a part of the header
-        self._consumer: Optional[Consumer] = None
-        self._enough = False
-
-    def feed(self, data: bytes) -> None:
-        if self._enough:
-            return
-        if self._late:
-            late = self._late
-            self._late -= min(late, len(data))
-            data = data[late:]
-        self._give(data if self.decoder is None else self.decoder.feed(data))
-
-    def finish(self) -> None:
-        if self.decoder is not None and not self._enough:
-            self._give(self.decoder.finish())
-        if self._consumer is not None and not self._enough:
-            self._consumer(b"")
-
-    def _give(self, data: bytes) -> None:
-        if data:
-            if self._consumer is None:
-                self._consumer = self._open_part()
-            self._enough = bool(self._consumer(data))
 
 
 class _EncodedMessage:
@@ -165,7 +120,7 @@ class Walker:
         self._messages = 0  # messages in messages since the outermost level, whose header has been read
         self._delimiters: dict[bytes, list[int]] = {}  # levels of each delimiter, the innermost last
         self._digest_part = False  # the header to come is that of a part of a multipart/digest
-        self._readings: list[_Reading | _EncodedMessage] = []
+        self._readings: list[Reading | _EncodedMessage] = []
         self._started = False
         self._overlong: Optional[bytes] = None  # the last bytes of a header that is longer than is read
         #: The header block of the message itself, without its last line end.
@@ -229,8 +184,8 @@ class Walker:
     def _read_late(self, late: int) -> None:
         """For other readers the body begins after the empty line, `late` bytes further on."""
         for reading in list(self._readings):
-            if isinstance(reading, _Reading) and reading.decoder is not None:
-                self._readings.append(_Reading(type(reading.decoder)(), self._open_reading, late))
+            if isinstance(reading, Reading) and reading.decoder is not None:
+                self._readings.append(Reading(type(reading.decoder)(), self._open_reading, late))
 
     def _next_blank(self) -> int:
         if self._blank < self._at:
@@ -254,7 +209,7 @@ class Walker:
             block = b""
         if not block and not digest:
             self._open_reading = functools.partial(self._open_part, Part(text=True))
-            self._readings = [_Reading(None, self._open_reading)]
+            self._readings = [Reading(None, self._open_reading)]
             return
         entity = read_entity(block, digest, self._on_entity is not None)
         tally.note(*entity.flaws)
@@ -267,7 +222,7 @@ class Walker:
         boundaries = tuple(b"--" + boundary for boundary in entity.boundaries)
         if boundaries and len(self._levels) < DEPTH_LIMIT:
             self._enter(boundaries, entity.digest, bool(decoders))
-            self._readings = [_Reading(decoder, self._open_reading) for decoder in decoders]
+            self._readings = [Reading(decoder, self._open_reading) for decoder in decoders]
         elif entity.message and not decoders:
             # The header of the message inside comes next, after the empty line that stands at the position.
             self._in_header = True
@@ -281,7 +236,7 @@ class Walker:
         else:
             if entity.message:
                 tally.note(flaws.ENCODED_DEPTH)
-            self._readings = [_Reading(decoder, self._open_reading) for decoder in decoders or (None,)]
+            self._readings = [Reading(decoder, self._open_reading) for decoder in decoders or (None,)]
 
     def _note_doubt(self, uncertain: bytes) -> None:
         self.tally.note(flaws.NO_SEPARATOR)

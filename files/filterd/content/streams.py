@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Callable
 
-from .mime import Consumer, Part, Walker
+from .mime import Walker
+from .reading import Consumer, Part
 
 MODES = ("auto", "whole", "parts", "both")
 #: Bytes of a message that `auto` gives as mail.
