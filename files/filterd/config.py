@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from .keys.content import ContentKeys
+from .keys.disclaimer import DisclaimerKeys
 from .keys.flow import FlowKeys
 from .keys.notification import NotificationKeys
 from .keys.operate import OperateKeys
@@ -30,7 +31,9 @@ class ConfigError(Exception):
 
 # The last of these comes first in the documentation.
 @dataclasses.dataclass(frozen=True)
-class Config(OperateKeys, NotificationKeys, QuarantineKeys, PolicyKeys, ContentKeys, ScanningKeys, FlowKeys):
+class Config(
+    OperateKeys, DisclaimerKeys, NotificationKeys, QuarantineKeys, PolicyKeys, ContentKeys, ScanningKeys, FlowKeys
+):
     """All keys of daemon.json. `load` makes it; the metadata feeds the documentation."""
 
     @property

@@ -102,11 +102,13 @@ class Charset:
             return None
 
     def loose(self, data: bytes) -> str:
-        """A text to search in; it may have characters in place of bytes that mean nothing."""
-        try:
-            return data.decode(self.codec or "latin-1", "replace")
-        except (UnicodeError, ValueError):
-            return data.decode("latin-1")
+        """A text to search in: what it is declared to be, else UTF-8, else something without an error."""
+        for codec in (self.codec or "utf-8", "utf-8"):
+            try:
+                return data.decode(codec)
+            except (UnicodeError, ValueError):
+                continue
+        return data.decode("latin-1")
 
     def approximate(self, text: str) -> bytes:
         """The text as well as it can be written in this charset."""

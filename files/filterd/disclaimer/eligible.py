@@ -18,7 +18,7 @@ _ENCODINGS = ("7bit", "8bit", "binary", "quoted-printable", "base64")
 #: Containers whose content is signed, or is for programs (RFC 1847, 3462, 3801, 2046; S/MIME RFC 8551; PGP RFC 3156).
 _SEALED = frozenset(
     (
-        *("multipart/signed", "multipart/encrypted", "multipart/report", "multipart/digest", "multipart/form-data"),
+        *("multipart/signed", "multipart/encrypted", "multipart/report", "multipart/form-data"),
         *("multipart/byteranges", "multipart/voice-message", "multipart/fax-message", "multipart/appledouble"),
         *("application/pkcs7-mime", "application/x-pkcs7-mime", "application/pkcs7-signature"),
         *("application/x-pkcs7-signature", "application/pgp-encrypted", "application/pgp-signature"),

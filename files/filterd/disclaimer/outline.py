@@ -88,7 +88,7 @@ class Outline:
 
     def __init__(self, text_limit: int) -> None:
         """`text_limit`: bytes of text that are kept."""
-        self._room = text_limit
+        self._limit = self._room = text_limit
         self._buffer = b""
         self._base = 0  # the place of the buffer in the content
         self._at = 0  # what has been used of the buffer
@@ -101,6 +101,11 @@ class Outline:
         self._part = self.root
         self.size = 0
         self._trouble: Optional[Exception] = None
+
+    @property
+    def text_size(self) -> int:
+        """Bytes of text that are kept."""
+        return self._limit - self._room
 
     def feed(self, data: bytes) -> None:
         """The next piece of content."""

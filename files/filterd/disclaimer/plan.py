@@ -50,13 +50,10 @@ def plan(content: Iterable[bytes], row: Row, options: Options, sender: str, now:
 def planned(outline: Outline, row: Row, options: Options, sender: str, now: float) -> Plan:
     """The same for content that has been read."""
     try:
-        root = outline.finish()
-        check_header(root, MARK.lower().encode(), options.skip_lists)
-        choice = choose(root)
-        line_end = b"\n" if not _has_crlf(root) else b"\r\n"
-        words, page = _texts(row, Values(sender, _sender_name(root), now))
+        root, choice = chosen(outline, row, options)
+        line_end = b"\r\n" if _has_crlf(root) else b"\n"
+        words, page = texts_of(root, row, sender, now)
         if choice.parts:
-            _check_texts(choice.parts, row)
             edits = _edits(choice.parts, words, page, line_end)
         elif options.without_text:
             edits = _one_more_part(root, choice, words, line_end, outline.size)
@@ -76,6 +73,15 @@ def planned(outline: Outline, row: Row, options: Options, sender: str, now: floa
         return Plan((), f"more than {options.text_limit} bytes of text")
 
 
+def chosen(outline: Outline, row: Row, options: Options) -> tuple[Part, Choice]:
+    """The message, and where its text goes. Raises Left, Irregular or TooLarge."""
+    root = outline.finish()
+    check_header(root, MARK.lower().encode(), options.skip_lists)
+    choice = choose(root)
+    _check_texts(choice.parts, row)
+    return root, choice
+
+
 def _has_crlf(root: Part) -> bool:
     line = root.block.find(b"\n")
     text = root.block if line >= 0 else root.raw[:10000]
@@ -83,11 +89,26 @@ def _has_crlf(root: Part) -> bool:
     return place < 0 or text[place - 1 : place] == b"\r"
 
 
-def _texts(row: Row, values: Values) -> tuple[str, str]:
-    """The plain text and the HTML; where one is missing, made from the other."""
+def texts_of(root: Part, row: Row, sender: str, now: float) -> tuple[str, str]:
+    """The plain text and the HTML for this message; where one is missing, made from the other."""
+    values = Values(sender, _sender_name(root), now)
     words = render(row.text, values) if row.text is not None else ""
     page = render(row.html, values) if row.html is not None else ""
     return words or words_of(page), page or markup_of(words)
+
+
+def received_from(outline: Outline, user: int) -> int:
+    """How often a message was handed to sendmail(1) by this user id on its way, as Postfix' Received fields tell."""
+    wanted = re.compile(rb"\(Postfix, from userid %d\)" % user)
+    return sum(1 for field in outline.root.fields if field.name == b"received" and wanted.search(field.value))
+
+
+def sender_address(text: str) -> str:
+    """An address without the quotation marks that pipe(8) puts around a local part (flag q)."""
+    local, at, domain = text.rpartition("@")
+    if len(local) > 1 and local.startswith('"') and local.endswith('"'):
+        local = re.sub(r"\\(.)", r"\1", local[1:-1])
+    return local + at + domain
 
 
 def _sender_name(root: Part) -> str:

@@ -39,8 +39,8 @@ class Options(NamedTuple):
 
 
 def choose(rows: Iterable[Row], sender: str, recipient: str) -> Optional[Row]:
-    """The first row that fits, if it has a text."""
-    for row in rows:
+    """The first row that fits, if it has a text. Mail without sender (`<>`) is sent by programs and gets none."""
+    for row in rows if sender else ():
         if (not row.senders or any(matches(pattern, sender) for pattern in row.senders)) and (
             not row.recipients or any(matches(pattern, recipient) for pattern in row.recipients)
         ):

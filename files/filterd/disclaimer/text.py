@@ -40,8 +40,8 @@ class Text(NamedTuple):
     mark: str  #: how it is known again in mail that has it already; empty when it is too short for that
 
 
-def compile_text(data: bytes, is_html: bool) -> tuple[Text, list[Problem]]:
-    """The text, and all that is wrong with it."""
+def compile_text(data: bytes, is_html: bool, markup: bool = True) -> tuple[Text, list[Problem]]:
+    """The text, and all that is wrong with it; of its markup only when that is asked for."""
     try:
         source = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -59,7 +59,7 @@ def compile_text(data: bytes, is_html: bool) -> tuple[Text, list[Problem]]:
         if control:
             problems.append(Problem(number, f"has a control character (U+{ord(control.group()):04X})"))
         problems += [Problem(number, problem) for problem in _variable_problems(words)]
-    if is_html and source.strip():
+    if markup and is_html and source.strip():
         from .markup_check import problems as markup_problems  # noqa: PLC0415  (needed for this check alone)
 
         problems += [Problem(*found) for found in markup_problems(source)]

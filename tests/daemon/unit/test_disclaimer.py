@@ -277,7 +277,7 @@ class TestLeftAlone:
 
     @pytest.mark.parametrize(
         "kind",
-        ["signed", "encrypted", "report", "digest", "form-data"],
+        ["signed", "encrypted", "report", "form-data"],
     )
     def test_containers_whose_content_must_stay(self, kind):
         inner = self.multipart(f"multipart/{kind}", "", "x")
@@ -346,6 +346,9 @@ class TestLeftAlone:
         raw = {"base64": base64.encodebytes, "quoted-printable": quopri.encodestring}.get(encoding, bytes)(raw)
         head = lines("Content-Type: text/plain; charset=utf-8", f"Content-Transfer-Encoding: {encoding}", "")
         assert reason(head + raw.replace(b"\n", b"\r\n")) == "it has this disclaimer in its text"
+
+    def test_an_answer_without_charset_that_quotes_it(self):
+        assert reason(lines("Subject: x", "", f"> {WORDS}".replace("\n", " "))) == "it has this disclaimer in its text"
 
     def test_an_answer_in_html_that_quotes_it(self):
         page = "<blockquote><p>Dies geh&ouml;rt zur <i>Nachricht</i> &ndash; vertraulich.<br>Muster GmbH, K&#246;ln"
