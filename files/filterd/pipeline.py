@@ -11,6 +11,7 @@ asked for is on disk. Any failure is a 4xx: the message stays in the client's qu
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import traceback
 from collections.abc import Iterable, Iterator
@@ -157,11 +158,9 @@ class Pipeline:
 
     async def _unpack(self, message: Message) -> list[Finding]:
         stop = threading.Event()
-        work = self._loop.run_in_executor(
-            None,
-            *(unpack.inspect, message.analysis, _Content(message).__iter__, message.spool.budget),
-            *(self._config.scratch_directory, stop),
-        )
+        content, budget = _Content(message), message.spool.budget
+        inspect = functools.partial(unpack.inspect, message.analysis, content.__iter__, budget)
+        work = self._loop.run_in_executor(None, inspect, self._config.scratch_directory, stop)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:

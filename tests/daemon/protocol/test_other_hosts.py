@@ -38,7 +38,9 @@ def test_who_may_hand_mail_in(client, may):
 
 
 def test_nobody_listens_to_the_world_by_accident():
-    with pytest.raises(ConfigError, match=r"listen: held 192.0.2.1:10024, which is not loopback; it takes allowed_clie"):
+    with pytest.raises(
+        ConfigError, match=r"listen: held 192.0.2.1:10024, which is not loopback; it takes allowed_clie"
+    ):
         from_json({"listen": ["127.0.0.1:10024", "192.0.2.1:10024"]})
     settings = {"listen": ["0.0.0.0:10024"], "allowed_clients": ["192.0.2.0/28"]}
     assert from_json(settings).as_json()["allowed_clients"] == ["192.0.2.0/28"]

@@ -163,7 +163,7 @@ def test_different_decisions_different_copies(house, verb):
     # Given spam for recipients that want it plain, tagged, and not at all
     house.clear()
     words = ["pass", "quarantine", "tag", "pass"]
-    recipients = [f"{word}@{letter}.example" for word, letter in zip(words, "abcd", strict=True)]
+    recipients = [f"{word}@{'abcd'[number]}.example" for number, word in enumerate(words)]
     if verb == "lmtp":
         codes = [reply.code for reply in lmtp(house.daemon.address, SAMPLES["spam"], SENDER, recipients)]
         assert codes == [250] * 4
