@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from typing import Callable, Optional
 
 from ..connect import connected
-from ..findings import UNCHECKED, VIRUS, Finding, ScannerFailure, Verdict
+from ..findings import ENCRYPTED, UNCHECKED, VIRUS, Finding, ScannerFailure, Verdict
 from . import VIRUS_SCANNER, Probe, Subject, nested
 from .eicar import PATTERN
 from .settings import ClamdSettings
@@ -32,7 +32,14 @@ _REPLY_LIMIT = 65536
 _PIPELINED = 8
 _REPLY = re.compile(r"(?:\d+: )?(?:stream: )?(.*?)(?: (FOUND|ERROR))?\Z", re.DOTALL)
 #: Results that mean that clamd did not look at everything, or could not.
-_UNCHECKED_PREFIXES = ("Heuristics.Limits.Exceeded", "Heuristics.Encrypted")
+_UNCHECKED = "Heuristics.Limits.Exceeded"
+_ENCRYPTED = "Heuristics.Encrypted"
+
+
+def _category(name: str) -> str:
+    if name.startswith(_UNCHECKED):
+        return UNCHECKED
+    return ENCRYPTED if name.startswith(_ENCRYPTED) else VIRUS
 
 
 def read_verdict(reply: str, source: str) -> list[Finding]:
@@ -44,8 +51,7 @@ def read_verdict(reply: str, source: str) -> list[Finding]:
     if word == "ERROR" and name.startswith("INSTREAM size limit exceeded"):
         return [Finding(UNCHECKED, "StreamMaxLength exceeded", source)]
     if word == "FOUND" and name:
-        category = UNCHECKED if name.startswith(_UNCHECKED_PREFIXES) else VIRUS
-        return [Finding(category, name, source)]
+        return [Finding(_category(name), name, source)]
     raise ScannerFailure(f"{source}: said {reply[:200]!r}")
 
 

@@ -12,6 +12,7 @@ from harness.subject import Message
 
 from filterd.findings import UNCHECKED, VIRUS, Finding, ScannerFailure, Score, Verdict
 from filterd.scan import SPAM_SCORER, VIRUS_SCANNER, Probe
+from filterd.scan.clamd import read_verdict
 from filterd.scan.panel import Outcome, Panel
 
 CLEAN = Verdict()
@@ -152,3 +153,17 @@ def test_a_fault_of_our_own_stops_the_others_and_is_told():
     with pytest.raises(ZeroDivisionError):
         ask(Scanner(ZeroDivisionError()), other)
     assert other.state == "given up"
+
+
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [
+        ("Win.Test.EICAR_HDB-1", "virus"),
+        ("Heuristics.Limits.Exceeded.MaxFileSize", "unchecked"),
+        ("Heuristics.Encrypted.Zip", "encrypted"),
+        ("Heuristics.Phishing.Email.SpoofedDomain", "virus"),
+    ],
+)
+def test_what_clamd_calls_found_has_a_category(name, category):
+    (finding,) = read_verdict(f"stream: {name} FOUND", "clamd")
+    assert (finding.category, finding.name) == (category, name)
