@@ -28,7 +28,7 @@ _DELIVERY = re.compile(
 )
 _FILTER_ID = re.compile(r"\bfilter id=([0-9a-f]{10})\b")
 _PROXY = re.compile(
-    r"proxy-(?P<verb>accept|reject): END-OF-MESSAGE: (?P<reply>.*?); from=<(?P<sender>.*?)> to=<(?P<to>.*?)>"
+    r"(?:NOQUEUE: )?proxy-(?P<verb>accept|reject): END-OF-MESSAGE: (?P<reply>.*?); from=<.*?> to=<(?P<to>.*?)>"
 )
 _QUEUED = re.compile(r"\bqueued as ([0-9A-Za-z]{5,20})\b")
 

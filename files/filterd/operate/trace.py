@@ -160,17 +160,42 @@ def _names(data: Line) -> list[str]:
 
 
 def _story(items: list[Any], names: list[str], quarantined: set[str]) -> Story:
-    events: list[Event] = []
+    order = _Order(items)
+    found: list[tuple[tuple[int, int], Event]] = []
     ends: dict[str, str] = {}
-    for item in items:
+    for item in sorted(items, key=order.of):
         if isinstance(item, LogLine):
             event = _postfix(item, ends)
-            events += [event] if event else []
+            events = [event] if event else []
         else:
-            events += _EVENTS[item["event"]](item, ends, quarantined)
-    # Postfix' stamps may be whole seconds: of the same second what comes first in a story stands first.
-    events.sort(key=lambda event: event.time)
-    return Story(events, ends, names)
+            events = _EVENTS[item["event"]](item, ends, quarantined)
+        found += [((int(event.time), order.of(item)[1]), event) for event in events]
+    found.sort(key=lambda pair: pair[0])
+    return Story([event for _, event in found], ends, names)
+
+
+class _Order:
+    """The order in which lines tell a story. Postfix' stamps may be whole seconds: within one, causes stand first.
+
+    Postfix takes a message, the filter has it, Postfix is told, takes it again and delivers it; the same for a release.
+    """
+
+    def __init__(self, items: list[Any]) -> None:
+        lines = [item for item in items if not isinstance(item, LogLine)]
+        self._released = {item.get("queue_id") for item in lines}
+        self._behind = {one.get("queue_id") for item in lines for one in item.get("recipients", [])}
+
+    def of(self, item: Any) -> tuple[int, int, float]:
+        """Second, rank within it, and time."""
+        if not isinstance(item, LogLine):
+            return (int(item["time"]), 1 if "id" in item else 4, item["time"])
+        if item.queue_id in self._released:
+            rank = 5
+        elif item.queue_id in self._behind:
+            rank = 3
+        else:
+            rank = 2 if item.text == "removed" or postfix_log.delivery(item) else 0
+        return (int(item.time), rank, item.time)
 
 
 def _message(data: Line, ends: dict[str, str], quarantined: set[str]) -> list[Event]:
@@ -205,7 +230,7 @@ def _arrival(data: Line) -> str:
 def _standing(item: dict[str, Any], data: Line, quarantined: set[str]) -> str:
     if item["end"] == "quarantined":
         return "in quarantine" if data.get("quarantine") in quarantined else "not in quarantine any more"
-    return {"delivered": "handed on", "deferred": "to come again"}.get(item["end"], str(item["end"]))
+    return "handed on" if item["end"] == "delivered" else str(item["end"])
 
 
 def _given_up(data: Line, ends: dict[str, str], quarantined: set[str]) -> list[Event]:
