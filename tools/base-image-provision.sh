@@ -36,8 +36,8 @@ update-ca-certificates
 warm() { apt-get -q -y install --download-only "$@"; }
 apt-get clean
 warm postfix
-warm postfix clamav-daemon cron
-warm postfix clamav-daemon cron clamdscan clamav zip
+warm postfix clamav-daemon cron 7zip
+warm postfix clamav-daemon cron 7zip clamdscan clamav zip
 
 # A console login and clock daemons have no place in a container.
 systemctl mask getty.target console-getty.service systemd-timesyncd.service \

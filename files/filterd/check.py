@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from . import __version__, check_policy, scratch
 from .check_policy import BAD, GOOD, WARNING
 from .config import Config
+from .content import helper
 from .findings import ScannerFailure
 from .operate import fingerprint
 from .reinject import Reinjector
@@ -22,7 +23,7 @@ from .scan import settings as scanning
 from .smtp.esmtp import RELAYED_EXTENSIONS
 from .values import SAME_HOST
 
-SECTIONS = ("directories", "listen", "reinject", "scanners", "policy", "notices")
+SECTIONS = ("directories", "listen", "reinject", "scanners", "unpackers", "policy", "notices")
 
 
 class Line(NamedTuple):
@@ -70,12 +71,29 @@ async def report(path: str, settings: Config, skipped: set[str]) -> Report:
         await _listen(settings, result)
     if "reinject" not in skipped:
         await _reinject(settings, result)
+    if "unpackers" not in skipped:
+        _unpackers(settings, result)
     for name, look in (("policy", check_policy.policy), ("notices", check_policy.notices)):
         for state, text in () if name in skipped else look(settings):
             result.add(name, state, text)
     if "scanners" not in skipped:
         await _scanners(settings, result)
     return result
+
+
+def _unpackers(settings: Config, result: Report) -> None:
+    if not settings.unpack_levels:
+        result.add("unpackers", WARNING, "archives are not opened: unpack_levels is 0")
+        return
+    programs: dict[str, list[str]] = {}
+    for form, program in helper.unpackers().items():
+        programs.setdefault(program, []).append(form)
+    missing = programs.pop("", [])
+    for program, forms in programs.items():
+        result.add("unpackers", GOOD, f"{program}: {', '.join(forms)}")
+    if missing:
+        words = f"nothing opens {', '.join(missing)}: install 7zip or libarchive-tools, or names inside are not seen"
+        result.add("unpackers", WARNING, words)
 
 
 def _facts(path: str, settings: Config) -> dict[str, Any]:

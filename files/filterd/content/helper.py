@@ -49,9 +49,16 @@ class _Listed(NamedTuple):
     encrypted: bool
 
 
-@functools.lru_cache(maxsize=1)
 def programs() -> dict[str, str]:
-    """The archive programs of this host by name, with their paths; empty when nothing can limit them."""
+    """The archive programs of this host by name, with their paths; empty when nothing can limit them.
+
+    Looked up once a minute, so that what is installed meanwhile is found.
+    """
+    return _programs(int(time.monotonic() // 60))
+
+
+@functools.lru_cache(maxsize=1)
+def _programs(_minute: int) -> dict[str, str]:
     if shutil.which("prlimit", path=_PATH) is None:
         return {}
     found = {name: shutil.which(name, path=_PATH) for name in _PROGRAMS}

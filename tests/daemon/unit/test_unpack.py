@@ -51,7 +51,7 @@ def unpackers():
     """Archive programs, installed if they are missing."""
     installed("libarchive-tools", Path("/usr/bin/bsdtar"))
     installed("p7zip-full", Path("/usr/bin/7z"))
-    helper.programs.cache_clear()
+    helper._programs.cache_clear()
 
 
 def look(data: bytes, name: str = "a", budget: int = 50_000_000, stop: bool = False, **keys: object):
