@@ -40,6 +40,12 @@ class Kind(NamedTuple):
     subject: str
     #: Header lines of its own and the body, with CR LF at the end of each line.
     content: Callable[[Probe], bytes]
+    #: The ESMTP extension that it takes, and parameters of MAIL and RCPT.
+    extension: str = ""
+    mail: str = ""
+    rcpt: str = ""
+    #: Whether its envelope sender is always the null one.
+    null_sender: bool = False
 
 
 def check_address(address: object, name: str, empty_is: str = "") -> str:
@@ -75,20 +81,57 @@ def build(kind: str, probe: Probe) -> bytes:
     return header.encode("utf-8") + row.content(probe)
 
 
+_TEXT = (
+    "This message was sent by the mailops.filter_stack collection, to prove that\r\n"
+    "mail passes the content filter. It can be deleted.\r\n"
+)
+_PLAIN = "Content-Type: text/plain; charset={}\r\nContent-Transfer-Encoding: {}\r\n\r\n"
+
+
 def _clean(probe: Probe) -> bytes:
+    return (_PLAIN.format("us-ascii", "7bit") + _TEXT).encode("ascii")
+
+
+def _eight_bit(probe: Probe) -> bytes:
+    return (_PLAIN.format("utf-8", "8bit") + _TEXT + "Gr\u00fc\u00dfe\r\n").encode("utf-8")
+
+
+def _utf8(probe: Probe) -> bytes:
+    # RFC 6532: a header field in UTF-8, which is what SMTPUTF8 is asked for.
+    return ("Comments: Gr\u00fc\u00dfe\r\n" + _PLAIN.format("utf-8", "8bit") + _TEXT).encode("utf-8")
+
+
+def _lines(probe: Probe) -> bytes:
+    # Dots that have to be doubled on the way, and the longest line that RFC 5321 (section 4.5.3.1.6) allows.
+    lines = [".", "..", ".leading", "", "x" * 998, "." * 998, "trailing blank ", "."]
+    return (_PLAIN.format("us-ascii", "7bit") + _TEXT + "\r\n".join(lines) + "\r\n").encode("ascii")
+
+
+def _banned(probe: Probe) -> bytes:
+    # The first bytes of a Windows program, and no program: filters that look at names or types stop it.
+    return _attached(
+        probe, b"MZ" + bytes(62), "filter-probe.exe", "is named like a program, which a filter may be told to stop."
+    )
+
+
+def _disclaimer(probe: Probe) -> bytes:
+    boundary = f"=_{probe.token}"
     return (
-        "Content-Type: text/plain; charset=us-ascii\r\n"
-        "Content-Transfer-Encoding: 7bit\r\n"
-        "\r\n"
-        "This message was sent by the mailops.filter_stack collection, to prove that\r\n"
-        "mail passes the content filter. It can be deleted.\r\n"
+        f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
+        f"--{boundary}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n{_TEXT}"
+        f"--{boundary}\r\nContent-Type: text/html; charset=us-ascii\r\n\r\n"
+        f"<html><body><p>{_TEXT.strip()}</p></body></html>\r\n--{boundary}--\r\n"
     ).encode("ascii")
 
 
 def _eicar(probe: Probe) -> bytes:
     # An attachment, because scanners with signatures by hash know the file, not a message that holds its text.
+    return _attached(probe, EICAR, "eicar.com", "is the harmless EICAR test file, which a virus filter has to stop.")
+
+
+def _attached(probe: Probe, content: bytes, name: str, what: str) -> bytes:
     boundary = f"=_{probe.token}"
-    attachment = base64.b64encode(EICAR).decode("ascii")
+    attachment = base64.b64encode(content).decode("ascii")
     attachment = "\r\n".join(attachment[start : start + 76] for start in range(0, len(attachment), 76))
     return (
         f'Content-Type: multipart/mixed; boundary="{boundary}"\r\n'
@@ -97,10 +140,10 @@ def _eicar(probe: Probe) -> bytes:
         "Content-Type: text/plain; charset=us-ascii\r\n"
         "\r\n"
         "This message was sent by the mailops.filter_stack collection. The attachment\r\n"
-        "is the harmless EICAR test file, which a virus filter has to stop.\r\n"
+        f"{what}\r\n"
         f"--{boundary}\r\n"
-        'Content-Type: application/octet-stream; name="eicar.com"\r\n'
-        'Content-Disposition: attachment; filename="eicar.com"\r\n'
+        f'Content-Type: application/octet-stream; name="{name}"\r\n'
+        f'Content-Disposition: attachment; filename="{name}"\r\n'
         "Content-Transfer-Encoding: base64\r\n"
         "\r\n"
         f"{attachment}\r\n"
@@ -111,4 +154,18 @@ def _eicar(probe: Probe) -> bytes:
 KINDS: dict[str, Kind] = {
     "clean": Kind("a clean message", _clean),
     "eicar": Kind("the EICAR test file", _eicar),
+    "banned": Kind("an attachment named like a program", _banned),
+    "8bit": Kind("8-bit text", _eight_bit, extension="8BITMIME"),
+    "utf8": Kind("UTF-8 in the header", _utf8, extension="SMTPUTF8", mail=" SMTPUTF8"),
+    # No notification is ever sent for it: it is about the parameters being taken.
+    "dsn": Kind(
+        "a message with DSN parameters",
+        _clean,
+        extension="DSN",
+        mail=" RET=HDRS ENVID=filter-probe",
+        rcpt=" NOTIFY=NEVER",
+    ),
+    "null_sender": Kind("the null sender", _clean, null_sender=True),
+    "lines": Kind("dots and long lines", _lines),
+    "disclaimer": Kind("text and HTML", _disclaimer),
 }

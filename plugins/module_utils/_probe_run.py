@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ansible_collections.mailops.filter_stack.plugins.module_utils import _postfix_log
 from ansible_collections.mailops.filter_stack.plugins.module_utils._log_source import LogSource
+from ansible_collections.mailops.filter_stack.plugins.module_utils._probe_message import Kind
 from ansible_collections.mailops.filter_stack.plugins.module_utils._smtp_client import (
     Client,
     ProbeError,
@@ -66,14 +67,24 @@ def greet(client: Client, protocol: str) -> tuple[Reply, dict[str, str]]:
     return hello, extensions(hello) if hello.positive else {}
 
 
-def send(client: Client, protocol: str, sender: str, recipient: str, content: bytes) -> tuple[Reply, dict[str, str]]:
-    """Send one message to one recipient: the reply to the end of data, or the negative one that came before it."""
+def send(
+    client: Client, protocol: str, sender: str, recipient: str, content: bytes, kind: Kind | None = None
+) -> tuple[Reply, dict[str, str]]:
+    """Send one message to one recipient: the reply to the end of data, or the negative one that came before it.
+
+    Raises ProbeError when the server does not offer what this kind of message takes.
+    """
     hello, offered = greet(client, protocol)
     if not hello.positive:
         return hello, offered
+    if kind is not None and kind.extension and kind.extension not in offered:
+        raise ProbeError(f"kind: {kind.subject} takes {kind.extension}, which the entry does not offer")
+    mail = _parameters(sender, recipient, content, offered)
+    if kind is not None and kind.mail not in mail:
+        mail += kind.mail
     for command in (
-        f"MAIL FROM:<{sender}>{_parameters(sender, recipient, content, offered)}",
-        f"RCPT TO:<{recipient}>",
+        f"MAIL FROM:<{sender}>{mail}",
+        f"RCPT TO:<{recipient}>{kind.rcpt if kind is not None else ''}",
         "DATA",
     ):
         reply = client.command(command)

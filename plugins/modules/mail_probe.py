@@ -39,9 +39,15 @@ options:
     description:
       - V(clean) is a short text.
       - V(eicar) has the EICAR test file as an attachment, which every virus scanner takes for a virus.
+      - V(banned) has an attachment that is named like a program, and is none.
+      - V(8bit) is text that is not ASCII, V(utf8) has that in its header and asks for C(SMTPUTF8), V(dsn) comes with
+        the parameters of RFC 3461 (no notification is sent). They fail where O(entry) does not offer the extension.
+      - V(null_sender) comes from the null sender, whatever O(sender) says.
+      - V(lines) has lines that begin with dots, and lines of 998 characters.
+      - V(disclaimer) is text and HTML, to which a disclaimer can be added.
       - V(ehlo) is no message, only the greeting.
     type: str
-    choices: [clean, eicar, ehlo]
+    choices: [clean, eicar, banned, 8bit, utf8, dsn, null_sender, lines, disclaimer, ehlo]
     required: true
   entry:
     description:
@@ -275,8 +281,9 @@ def run(module: AnsibleModule, result: dict[str, object]) -> None:
         raise ValueError(f"timeout: {given['timeout']} is wrong, it takes a number of seconds from 1")
     probe = None
     if given["kind"] != "ehlo":
+        sender = _probe_message.check_address(given["sender"], "sender", empty_is="the null sender")
         probe = _probe_message.Probe(
-            _probe_message.check_address(given["sender"], "sender", empty_is="the null sender"),
+            "" if _probe_message.KINDS[given["kind"]].null_sender else sender,
             _probe_message.check_address(given["recipient"], "recipient"),
             uuid.uuid4().hex,
             format_datetime(datetime.now(timezone.utc)),
@@ -312,7 +319,8 @@ def _talk(
             reply, offered = _probe_run.greet(client, given["protocol"])
         else:
             content = _probe_message.build(given["kind"], probe)
-            reply, offered = _probe_run.send(client, given["protocol"], probe.sender, probe.recipient, content)
+            kind = _probe_message.KINDS[given["kind"]]
+            reply, offered = _probe_run.send(client, given["protocol"], probe.sender, probe.recipient, content, kind)
             result["sent"] = reply.after_data
         client.quit()
     finally:

@@ -49,6 +49,28 @@ def test_every_kind_is_a_well_formed_message(kind: str) -> None:
     assert all(not part.defects for part in message.walk())
 
 
+@pytest.mark.parametrize("kind", sorted(probe_message.KINDS))
+def test_what_a_kind_takes_is_asked_of_the_server(kind: str) -> None:
+    row = probe_message.KINDS[kind]
+    content = probe_message.build(kind, PROBE)
+    assert content.isascii() == (row.extension not in ("8BITMIME", "SMTPUTF8"))
+    offered = b"250-x\r\n250 %s\r\n" % (row.extension or "SIZE").encode()
+    with serving(EHLO=offered) as server:
+        client = smtp_client.Client("127.0.0.1", server.port, time.monotonic() + 10)
+        assert probe_run.send(client, "smtp", "", PROBE.recipient, content, row)[0].positive
+        client.quit()
+        client.close()
+    assert f"MAIL FROM:<>{row.mail}".encode() in server.received
+    assert f"RCPT TO:<alice@example.com>{row.rcpt}\r\n".encode() in server.received
+    assert smtp_client.dot_stuff(content) in server.received
+    if row.extension:
+        with serving(EHLO=b"250-x\r\n250 SIZE\r\n") as server:
+            client = smtp_client.Client("127.0.0.1", server.port, time.monotonic() + 10)
+            with pytest.raises(smtp_client.ProbeError, match=f"takes {row.extension}, which the entry does not offer"):
+                probe_run.send(client, "smtp", "", PROBE.recipient, content, row)
+            client.close()
+
+
 def test_the_virus_is_the_eicar_test_file() -> None:
     attachment = next(iter(parsed("eicar").iter_attachments())).get_content()
     assert len(attachment) == 68

@@ -175,7 +175,10 @@ def test_a_message_of_which_the_log_says_nothing(run_module: RunModule, tmp_path
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"kind": "spam"}, "value of kind must be one of: clean, eicar, ehlo"),
+        (
+            {"kind": "spam"},
+            "value of kind must be one of: clean, eicar, banned, 8bit, utf8, dsn, null_sender, lines, disclaimer, ehlo",
+        ),
         ({"kind": "clean"}, "kind is clean but all of the following are missing: recipient"),
         ({"kind": "clean", "recipient": None}, "recipient: None is wrong"),
         ({"kind": "clean", "recipient": ""}, "recipient: it is empty"),
