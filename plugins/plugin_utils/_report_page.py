@@ -1,0 +1,336 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as one HTML page that needs nothing else: no script, no font, no picture from anywhere. Pure functions."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.mailops.filter_stack.plugins.plugin_utils._report_drawing import (
+    Wire,
+    bar,
+    history,
+    legend,
+    topology,
+)
+
+Host = Mapping[str, Any]
+
+_NEXT_HOP = re.compile(r"(?:[\w-]+:)?\[?([^\[\]]*?)\]?:(\d+)\Z")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_STYLE = """
+:root{font:15px/1.45 system-ui,"DejaVu Sans",sans-serif;color:#223;background:#f5f6f8}
+body{max-width:1060px;margin:0 auto;padding:24px}h1{font-size:26px;margin:0}h2{font-size:18px;margin:28px 0 8px}
+h3{font-size:16px;margin:0}header p,.small{color:#667;margin:2px 0 0;font-size:13px}
+section,article{background:#fff;border:1px solid #dde;border-radius:8px;padding:14px 18px;margin:12px 0}
+article header{display:flex;flex-wrap:wrap;gap:4px 14px;align-items:baseline;margin-bottom:8px}
+.state{border-radius:10px;padding:1px 10px;font-size:13px;background:#dcefe0;color:#19522a}
+.state.warn{background:#fdf0d0;color:#6d4b00}.state.down{background:#f9d9d6;color:#7c1007}
+.columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(430px,100%),1fr));gap:8px 28px}
+dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 12px;margin:0}dt{color:#667}
+dd{margin:0;overflow-wrap:anywhere}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{text-align:right;padding:1px 6px}
+th:first-child,td:first-child{text-align:left}th{color:#667;font-weight:normal}tr+tr td{border-top:1px solid #eef}
+.bar{display:inline-block;width:120px;height:10px;border-radius:5px;background:#e4e7ee;overflow:hidden}
+.bar b{display:block;height:100%;background:#5b8fb9}.bar.full b{background:#c8553d}
+.warning{border-left:4px solid #e0a100;background:#fffaf0;padding:6px 12px;margin:8px 0}
+.warning.down{border-color:#c0392b;background:#fdf1f0}code{overflow-wrap:anywhere}
+svg{width:100%;height:auto;display:block}.wire{fill:none;stroke:#445;stroke-width:1.3}.wire.back{stroke-dasharray:4 3}
+.box rect{fill:#eef3f8;stroke:#8aa5be}.box.bad rect{fill:#fdeceb;stroke:#c0392b}.box text{font-size:13px;fill:#223}
+.box .kind{font-size:11px;fill:#667;text-anchor:end}.how{font-size:10px;fill:#445}
+.grid{stroke:#e4e7ee}.axis{font-size:11px;fill:#667;text-anchor:end}.hour{font-size:11px;fill:#667}
+.legend span{display:inline-block;margin-right:14px;font-size:13px}
+.legend i{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:5px}
+.odd{color:#9a3412}.none{color:#667}td,th{white-space:nowrap}section h2{margin-top:2px}
+@media print{:root{background:#fff;font-size:11px}body{max-width:none;padding:0}section,article{break-inside:avoid;
+border-color:#bbb}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
+"""
+
+
+def page(hosts: Sequence[Host], now: float) -> str:
+    """The whole page. Each host is what the role filter_report collects from it."""
+    odd = _odd(hosts)
+    bad = {host["name"] for host in hosts if _state(host)[0] == "down"}
+    filters = [host["name"] for host in hosts if host.get("is_filter_host")]
+    mails = [host["name"] for host in hosts if host.get("is_mail_host")]
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    hours = _all_hours(hosts)
+    verdicts = sorted({verdict for hour in hours for verdict in hour["messages"]})
+    body = [
+        f"<header><h1>Mail filter report</h1><p>{_count(len(hosts), 'host')}, {when}</p></header>",
+        _attention(hosts),
+        (
+            f"<section><h2>Wiring</h2>{topology(mails, filters, wires(hosts), bad)}"
+            '<p class="small">As Postfix on each host has it now. Dashed: clean mail that comes back.</p></section>'
+        ),
+        (
+            f"<section><h2>Messages of each hour</h2>{history(hours, 'Messages of all hosts')}{legend(verdicts)}"
+            '<p class="small">Since the start of each service, two days at most; times are UTC.</p></section>'
+        ),
+        "<h2>Hosts</h2>",
+        *[_host(host, odd, now) for host in hosts],
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Mail filter report</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    )
+
+
+def wires(hosts: Sequence[Host]) -> list[Wire]:
+    """Which host's Postfix hands its mail to which filter."""
+    filters = {host["name"]: host for host in hosts if host.get("is_filter_host")}
+    found = []
+    for host in hosts:
+        for hop in (host.get("postfix") or {}).get("next_hops", []):
+            match = _NEXT_HOP.match(hop)
+            if match is None:
+                continue
+            target = match[1]
+            if target in _LOOPBACK or target == "":
+                targets = [host["name"]]
+            else:
+                targets = [name for name, other in filters.items() if target in (name, other.get("address"))] or [
+                    target
+                ]
+            found += [Wire(host["name"], one, hop) for one in targets]
+    return list(dict.fromkeys(found))
+
+
+def _all_hours(hosts: Sequence[Host]) -> list[dict[str, Any]]:
+    sums: dict[int, Counter[str]] = {}
+    for host in hosts:
+        for hour in (host.get("status") or {}).get("history", []):
+            sums.setdefault(int(hour["start"]), Counter()).update(hour["messages"])
+    return [{"start": start, "messages": dict(sums[start])} for start in sorted(sums)]
+
+
+def _odd(hosts: Sequence[Host]) -> set[tuple[str, str]]:
+    """Values that differ from what most filter hosts have: (what, value)."""
+    found = set()
+    for what in ("version", "code"):
+        values = Counter(host["status"]["running"][what] for host in hosts if _running(host))
+        if len(values) > 1:
+            usual = values.most_common(1)[0][0]
+            found |= {(what, value) for value in values if value != usual}
+    return found
+
+
+def _running(host: Host) -> bool:
+    return bool((host.get("status") or {}).get("running"))
+
+
+def _state(host: Host) -> tuple[str, str]:
+    """Whether it is down, warns or is well (empty), and the words for it."""
+    if not host.get("reachable"):
+        return "down", "not reached"
+    if host.get("is_filter_host") and not _running(host):
+        return "down", "filter does not run"
+    words = _filter_trouble(host["status"]) if host.get("is_filter_host") else ""
+    if not words and host.get("is_mail_host") and not (host.get("postfix") or {}).get("next_hops"):
+        words = "mail does not pass a filter"
+    if not words and any(line["state"] == "PROBLEM" for line in _checks(host)):
+        words = "the self-report names problems"
+    return ("warn", words) if words else ("", "all is well")
+
+
+def _filter_trouble(status: Mapping[str, Any]) -> str:
+    if status["warnings"]:
+        return _count(len(status["warnings"]), "warning")
+    if status.get("drift") or status["running"]["code"] != status.get("deployed", {}).get("code"):
+        return "runs something else than is deployed"
+    return ""
+
+
+def _checks(host: Host) -> list[Mapping[str, Any]]:
+    return list((host.get("check") or {}).get("checks", []))
+
+
+def _attention(hosts: Sequence[Host]) -> str:
+    found = []
+    for host in hosts:
+        state, words = _state(host)
+        name = html.escape(host["name"])
+        if state == "down":
+            said = (host.get("status") or {}).get("error") or host.get("error") or ""
+            found.append(f'<div class="warning down"><b>{name}</b>: {words}. {html.escape(str(said))}</div>')
+        elif state and not (host.get("status") or {}).get("warnings"):
+            found.append(f'<div class="warning"><b>{name}</b>: {words}</div>')
+        for warning in (host.get("status") or {}).get("warnings", []):
+            found.append(
+                f'<div class="warning"><b>{name}</b>: {html.escape(warning["words"])}<br>'
+                f'<span class="small">To do: {html.escape(warning["advice"])}</span></div>'
+            )
+    return f"<section><h2>To be seen to</h2>{''.join(found) or '<p>Nothing: all hosts are well.</p>'}</section>"
+
+
+def _host(host: Host, odd: set[tuple[str, str]], now: float) -> str:
+    state, words = _state(host)
+    parts = [
+        (
+            f'<article><header><h3>{html.escape(host["name"])}</h3><span class="state {state}">{words}</span>'
+            f'<span class="small">{_roles(host)}</span></header><div class="columns">'
+        )
+    ]
+    if _running(host):
+        parts += [_runs(host["status"], odd, now), _capacity(host["status"], now), _figures(host["status"])]
+        parts.append(_latency(host["status"]))
+    if host.get("postfix"):
+        parts.append(_postfix(host["postfix"]))
+    if _checks(host):
+        lines = "".join(
+            f"<dt>{html.escape(line['section'])}</dt><dd{' class=odd' if line['state'] != 'ok' else ''}>"
+            f"{html.escape(line['state'])}: {html.escape(line['text'])}</dd>"
+            for line in _checks(host)
+        )
+        parts.append(f"<div><h4>Probed just now</h4><dl>{lines}</dl></div>")
+    return "".join([*parts, "</div></article>"]).replace("<h4>", '<p class="small">').replace("</h4>", "</p>")
+
+
+def _roles(host: Host) -> str:
+    names = [name for key, name in (("is_mail_host", "mail host"), ("is_filter_host", "filter host")) if host.get(key)]
+    return " and ".join(names)
+
+
+def _list(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    return f"<div><h4>{title}</h4><dl>{''.join(f'<dt>{name}</dt><dd>{value}</dd>' for name, value in rows)}</dl></div>"
+
+
+def _runs(status: Mapping[str, Any], odd: set[tuple[str, str]], now: float) -> str:
+    running, deployed = status["running"], status.get("deployed", {})
+
+    def marked(what: str) -> str:
+        value = html.escape(str(running[what]))
+        return f'<span class="odd">{value} (others run another one)</span>' if (what, running[what]) in odd else value
+
+    rows = [
+        ("version", f"{marked('version')}, {html.escape(running['interpreter'])}"),
+        ("code", marked("code")),
+        ("configuration", html.escape(running["fingerprint"])),
+        ("running for", _age(now - running["since"])),
+    ]
+    if deployed.get("code") not in (None, running["code"]):
+        rows.append(("on disk", f'<span class="odd">code {html.escape(deployed["code"])}</span>'))
+    rows += [
+        (
+            html.escape(item["key"]),
+            (
+                f'<span class="odd">{html.escape(json.dumps(item["running"]))[:200]} runs, '
+                f"{html.escape(json.dumps(item['deployed']))[:200]} is deployed</span>"
+            ),
+        )
+        for item in status.get("drift", [])
+    ]
+    return _list("What runs", rows)
+
+
+def _capacity(status: Mapping[str, Any], now: float) -> str:
+    instances, scratch, quarantine = status["instances"], status["scratch"], status["quarantine"]
+    kept, free, reserve = quarantine["bytes"] or 0, quarantine["free"], quarantine["reserve"]
+    room = None if free is None else max(0, free - reserve)
+    rows = [
+        (
+            "instances",
+            bar(
+                instances["in_flight"],
+                instances["size"],
+                f"{instances['in_flight']} of {instances['size']}, {instances['waiting']} waiting",
+            ),
+        ),
+        (
+            "scratch",
+            bar(scratch["used"], scratch["capacity"], f"{_size(scratch['used'])} of {_size(scratch['capacity'])}"),
+        ),
+        (
+            "quarantine",
+            bar(
+                kept,
+                None if room is None else kept + room,
+                f"{quarantine['messages']} messages, {_size(kept)}; room for {_size(room)}",
+            ),
+        ),
+    ]
+    if quarantine.get("oldest"):
+        rows.append(("oldest", f"{_age(now - quarantine['oldest'])} in quarantine"))
+    rows += [
+        (
+            "scanner",
+            f"{html.escape(one['name'])}: {one['asked']} asked, {one['failed']} failed"
+            + (f", signatures {_age(now - one['signatures'])} old" if one.get("signatures") else ""),
+        )
+        for one in status["scanners"]
+    ]
+    return _list("Capacity", rows)
+
+
+def _figures(status: Mapping[str, Any]) -> str:
+    messages = status["messages"]
+
+    def counts(name: str) -> str:
+        return html.escape(", ".join(f"{count} {word}" for word, count in messages[name].items())) or "none"
+
+    rows = [
+        (
+            "messages",
+            f"{messages['total']}, {_size(messages['bytes'])}; {messages['per_minute']['5m']:g} a minute lately",
+        ),
+        ("verdicts", counts("by_verdict")),
+        ("recipients", counts("recipients")),
+        ("given up", counts("given_up")),
+        ("ledger", f"{status['ledger']['lines']} lines, {status['ledger']['failures']} lost"),
+    ]
+    return _list("Messages since the start", rows)
+
+
+def _latency(status: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td>{stage}</td>"
+        + "".join(f"<td>{_time(times[word])}</td>" for word in ("average", "p50", "p95", "p99"))
+        + "</tr>"
+        for stage, times in status["latency"].items()
+    )
+    head = "<tr><th>stage</th><th>average</th><th>p50</th><th>p95</th><th>p99</th></tr>"
+    return f"<div><h4>Time of a message, last five minutes</h4><table>{head}{rows}</table></div>"
+
+
+def _postfix(postfix: Mapping[str, Any]) -> str:
+    hops = ", ".join(html.escape(hop) for hop in postfix.get("next_hops", [])) or "none"
+    rows = [
+        ("version", html.escape(str(postfix.get("version", "?")))),
+        ("filter", hops),
+        ("transport", f"<code>{html.escape(postfix.get('transport') or 'none')}</code>"),
+    ]
+    return _list("Postfix", rows)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _age(seconds: float) -> str:
+    for size, word in ((172800, "day"), (7200, "hour"), (120, "minute")):
+        if seconds >= size:
+            unit = {"day": 86400, "hour": 3600, "minute": 60}[word]
+            return _count(int(seconds // unit), word)
+    return _count(max(0, int(seconds)), "second")
+
+
+def _size(number: float | None) -> str:
+    if number is None:
+        return "?"
+    value = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -1,0 +1,129 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report's page: what it says of each host, and that nothing from a host becomes markup."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.mailops.filter_stack.plugins.filter.report_page import report_page
+from ansible_collections.mailops.filter_stack.plugins.plugin_utils._report_page import wires
+
+from .report_hosts import NOW, host, status
+
+_VOID = {"meta", "br", "rect", "path", "line"}
+
+
+class Markup(HTMLParser):
+    """Whether each element is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.names: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.names.append(tag)
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in _VOID:
+            assert self.open.pop() == tag
+
+
+def text(*hosts: dict[str, Any]) -> str:
+    page = report_page(list(hosts), NOW)
+    markup = Markup()
+    markup.feed(page)
+    assert not markup.open
+    return page
+
+
+def test_a_host_that_is_well() -> None:
+    page = text(host())
+    assert "all is well" in page
+    assert "Nothing: all hosts are well." in page
+    assert "211 quarantined" in page
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_every_host_is_there(count: int) -> None:
+    page = text(*[host(f"mx{number}.example.com") for number in range(count)])
+    assert page.count("<article>") == count
+    assert page.count('class="wire"') == count
+
+
+def test_it_needs_nothing_from_anywhere() -> None:
+    page = text(host(), host("mx2.example.com", reachable=False))
+    assert not re.search(r"<(script|link|img|iframe|object)|\b(src|href)=|@import|url\((?!#)|https?:", page)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"reachable": False}, "not reached"),
+        ({"status": {"ok": False, "running": None, "error": "no such socket"}}, "filter does not run"),
+        ({"status": status(warnings=[{"name": "clock", "words": "wrong", "advice": "see"}])}, "1 warning"),
+        ({"status": status(drift=[{"key": "instances", "running": 4, "deployed": 8}])}, "4 runs, 8 is deployed"),
+        ({"postfix": {"version": "3.7", "transport": "", "next_hops": []}}, "mail does not pass a filter"),
+        (
+            {"check": {"checks": [{"section": "x", "state": "PROBLEM", "text": "bad"}]}},
+            "the self-report names problems",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_first(changes: dict[str, Any], words: str) -> None:
+    page = text(host(**changes))
+    assert words in page
+    assert "Nothing: all hosts are well." not in page
+
+
+def test_a_host_with_other_code_than_most_is_marked() -> None:
+    other = status()
+    other["running"] = {**other["running"], "code": "000000000000"}
+    other["deployed"] = {"code": "000000000000"}
+    page = text(host("a"), host("b"), host("c", status=other))
+    assert "000000000000 (others run another one)" in page
+    assert "a62fd503d922 (others" not in page
+
+
+def test_nothing_from_a_host_becomes_markup() -> None:
+    nasty = "<script>alert(1)</script>&\"'"
+    page = text(
+        host(
+            nasty,
+            status=status(
+                warnings=[{"name": "x", "words": nasty, "advice": nasty}],
+                drift=[{"key": nasty, "running": nasty, "deployed": nasty}],
+                scanners=[{"name": nasty, "asked": 1, "failed": 0, "average": 0.0, "signatures": None}],
+            ),
+            check={"checks": [{"section": nasty, "state": nasty, "text": nasty}]},
+            postfix={"version": nasty, "transport": nasty, "next_hops": [nasty, f"scan:{nasty}:1"]},
+        )
+    )
+    assert "<script" not in page
+
+
+def test_wiring_to_this_host_to_others_and_to_unknown_ones() -> None:
+    def hops(name: str, *next_hops: str, is_filter_host: bool = False) -> dict[str, Any]:
+        postfix = {"version": "3.7", "transport": "", "next_hops": list(next_hops)}
+        return host(name, postfix=postfix, is_filter_host=is_filter_host)
+
+    hosts = [
+        hops("a", "scan:[127.0.0.1]:10024", is_filter_host=True),
+        hops("b", "scan:a:10024"),
+        hops("c", "scan:filters.example.com:10024"),
+        hops("d", "127.0.0.1:10024", is_filter_host=True),
+        hops("e", "nonsense"),
+    ]
+    assert [wire[:2] for wire in wires(hosts)] == [("a", "a"), ("b", "a"), ("c", "filters.example.com"), ("d", "d")]
+
+
+def test_data_that_are_none_are_told() -> None:
+    with pytest.raises(AnsibleFilterError, match="not as filter_report collects them"):
+        report_page([{"name": "x", "reachable": True, "is_filter_host": True, "status": {"running": {"x": 1}}}], NOW)
