@@ -99,6 +99,20 @@ def test_from_mode_to_mode_while_mail_flows(host: Host, mail: MailHost) -> None:
     assert options(host, "smtp/inet") == PROXY
 
 
+def test_more_instances_and_new_code_while_mail_flows(host: Host, mail: MailHost) -> None:
+    load = Load(mail)
+    with load.running():
+        # Given code that is older than the collection's
+        host.check_output("echo '# older' >>/usr/local/lib/filter-stack/filterd/__init__.py")
+        # when both are changed, the scratch tmpfs with the number
+        done = play("site", filter_stack_instances=5)
+        assert done.code == 0, done.output
+    # then nothing is lost
+    print(load.account())
+    assert "older" not in host.file("/usr/local/lib/filter-stack/filterd/__init__.py").content_string
+    assert host.check_output("postconf -M scan/unix").split()[6] == "5"
+
+
 def test_removal_leaves_both_files_as_they_were_and_mail_flowing(host: Host, mail: MailHost) -> None:
     load = Load(mail, infected_each=0)
     with load.running():
@@ -111,9 +125,12 @@ def test_removal_leaves_both_files_as_they_were_and_mail_flowing(host: Host, mai
     for path in ("/var/lib/filter-stack", "/etc/filter-stack", "/usr/local/lib/filter-stack", "/var/spool/vscan"):
         assert not host.file(path).exists
     assert not host.user("vscan").exists
-    # and it can all come again
-    done = play("site")
-    assert done.code == 0, done.output
+    # and it can all come again, on a host that is taking mail
+    load = Load(mail, infected_each=0)
+    with load.running():
+        done = play("site")
+        assert done.code == 0, done.output
+    print(load.account())
 
 
 @pytest.mark.parametrize(
