@@ -37,6 +37,16 @@ class Arguments(NamedTuple):
     recipients: tuple[str, ...]
 
 
+def _check(words: list[str]) -> None:
+    """`--check [--config FILE]`: the configuration, the texts and the working directory. Raises Trouble."""
+    config = words[words.index("--config") + 1] if words[:1] == ["--config"] and len(words) == 2 else DEFAULT_CONFIG
+    options = settings.load(config)
+    with Spool(options.directory) as spool:
+        spool.write([b"x"])
+    if not os.access(options.sendmail, os.X_OK):
+        raise Trouble(f"{options.sendmail}: cannot be run")
+
+
 def arguments(words: list[str]) -> Arguments:
     """`[--config FILE] -f SENDER -- RECIPIENT...` Raises Trouble."""
     config, sender = DEFAULT_CONFIG, None
@@ -57,6 +67,9 @@ def main(words: list[str], began: float) -> int:
     parent = os.getppid()
     try:
         os.umask(0o077)
+        if words[:1] == ["--check"]:
+            _check(words[1:])
+            return 0
         given = arguments(words)
         options = settings.load(given.config)
         signal.signal(signal.SIGALRM, _too_late)
