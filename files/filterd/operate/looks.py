@@ -63,6 +63,9 @@ class Clock:
     #: Seconds that a step is remembered.
     MEMORY = 3600.0
 
+    #: Seconds by which the clocks of two machines may differ: the time of the code is the controller's.
+    SKEW = 60.0
+
     def __init__(self, wall: float, monotonic: float, not_before: float) -> None:
         self._offset = wall - monotonic
         self._not_before = not_before
@@ -74,7 +77,7 @@ class Clock:
         step = wall - monotonic - self._offset
         if abs(step) > self.STEP:
             self._stepped_at, self._step, self._offset = monotonic, step, wall - monotonic
-        if wall < self._not_before:
+        if wall < self._not_before - self.SKEW:
             return "the clock is before the time at which this code was installed"
         if signatures > wall + self.MEMORY:
             return "the clock is before the time at which the virus signatures were made"

@@ -68,7 +68,7 @@ class Overseer:
         self._files = _state_of_files(path)
         self._directory = fingerprint.code_directory()
         self._code = self._code_on_disk()
-        self._clock = looks.Clock(time.time(), time.monotonic(), _newest_code(self._directory))
+        self._clock = looks.Clock(time.time(), _since_boot(), _newest_code(self._directory))
         self._endpoint = Endpoint(self._respond)
         self._ledger: Optional[ledger.Ledger] = None
 
@@ -181,7 +181,7 @@ class Overseer:
         made = {
             name: totals.get(Slot("scanner_signatures_timestamp_seconds", _scanner(name)), 0.0) for name in scanners
         }
-        clock = self._clock.trouble(wall, now, max(made.values(), default=0.0))
+        clock = self._clock.trouble(wall, _since_boot(), max(made.values(), default=0.0))
         return Seen(
             now - self._full_since if self._full_since else 0.0,
             RATIOS[used - 1] if used else 0.0,
@@ -301,6 +301,11 @@ def _state_of_files(path: str) -> tuple[int, int, int]:
     except OSError:
         return (0, 0, 0)
     return (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def _since_boot() -> float:
+    # Not time.monotonic(): that stands still while the machine is suspended, which sets no clock.
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _newest_code(directory: str) -> float:
