@@ -34,3 +34,5 @@ if [ "${1:-}" = --soak ]; then
 fi
 docker exec "$NAME" python3 /opt/bench/run.py "$@" >"$RAW"
 "$ROOT/.venv/bin/python" "$ROOT/tools/bench/report.py" "$RAW" "$ROOT/docs/bench"
+mkdir -p "$ROOT/docs/bench"
+docker exec "$NAME" python3 /opt/bench/disclaimer.py >"$ROOT/docs/bench/disclaimers.md"

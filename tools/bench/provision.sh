@@ -8,7 +8,7 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive
 echo 'postfix postfix/main_mailer_type select Internet Site' | debconf-set-selections
 apt-get -qq update
-apt-get -q -y install --no-install-recommends postfix clamav-daemon amavisd-new clamsmtp p7zip-full unzip
+apt-get -q -y install --no-install-recommends postfix clamav-daemon amavisd-new clamsmtp altermime p7zip-full unzip
 
 # The packages' own services would take the ports and the processors.
 systemctl disable --now clamav-daemon.socket clamav-daemon.service amavis.service clamsmtp.service postfix.service \

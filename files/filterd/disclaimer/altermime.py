@@ -15,12 +15,14 @@ import signal
 import time
 from collections.abc import Iterator
 
+from . import header_edits
+from .edits import apply
 from .eligible import Left
 from .fields import Irregular
 from .files import Spool, Trouble
-from .outline import Outline, TooLarge
-from .plan import chosen, texts_of
-from .rows import MARK, Options, Row
+from .outline import Outline, Part, TooLarge
+from .plan import chosen, field_lines, texts_of
+from .rows import Options, Row
 from .verify import damage
 
 _TRIES = 100
@@ -48,7 +50,7 @@ class Altermime:
             words, page = texts_of(root, row, sender, now)
         except (Left, Irregular, TooLarge):
             return spool
-        changed = self._run(spool, words, page)
+        changed = self._run(self._marked(root, spool), words, page)
         wrong = damage(outline, spool, changed, _HEADERS + parts * 4 * (len(words) + len(page)))
         if not wrong:
             return changed
@@ -56,28 +58,30 @@ class Altermime:
             return spool
         raise Trouble(f"{self._command} damaged the message: {wrong}")
 
-    def _run(self, spool: Spool, words: str, page: str) -> Spool:
+    def _marked(self, root: Part, spool: Spool) -> Iterator[bytes]:
+        """The message with the header fields, of which alterMIME adds one at most."""
+        lines = field_lines(self._options)
+        return apply(header_edits.add_first(root, lines, b"\n"), spool.chunks())
+
+    def _run(self, content: Iterator[bytes], words: str, page: str) -> Spool:
         try:
             directory = os.path.join(self._directory, "altermime." + secrets.token_hex(8))
             guard = _guardian(directory)
             try:
                 os.mkdir(directory, 0o700)
-                return self._run_in(directory, spool, words, page)
+                return self._run_in(directory, content, words, page)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
                 os.close(guard)
         except OSError as error:
             raise Trouble(f"{error.filename or self._directory}: {error.strerror}") from None
 
-    def _run_in(self, directory: str, spool: Spool, words: str, page: str) -> Spool:
+    def _run_in(self, directory: str, content: Iterator[bytes], words: str, page: str) -> Spool:
         paths = [os.path.join(directory, name) for name in ("message", "text", "html")]
-        for path, pieces in zip(paths, (spool.chunks(), [words.encode() + b"\n"], [page.encode() + b"\n"])):
+        for path, pieces in zip(paths, (content, [words.encode() + b"\n"], [page.encode() + b"\n"])):
             with open(path, "wb") as file:
                 file.writelines(pieces)
         command = [self._command, f"--input={paths[0]}", f"--disclaimer={paths[1]}", f"--disclaimer-html={paths[2]}"]
-        for name, value in ((MARK, f"added by filter-stack at {self._options.hostname}"), self._options.header):
-            if name:
-                command.append(f"--xheader={name}: {value}")
         quiet = (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TMPDIR": directory, "TMP": directory}
         child = os.posix_spawn(self._command, command, environment, file_actions=[quiet])

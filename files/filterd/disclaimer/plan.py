@@ -59,10 +59,10 @@ def planned(outline: Outline, row: Row, options: Options, sender: str, now: floa
             edits = _one_more_part(root, choice, words, line_end, outline.size)
         else:
             raise Left("without text")
-        lines = [f"{MARK}: added by filter-stack at {options.hostname}".encode("ascii", "replace")]
-        if options.header[0]:
-            lines.append(": ".join(options.header).encode("ascii", "replace"))
-        begun = [*header_edits.add_first(root, lines, line_end), *header_edits.end_last_line(root, line_end)]
+        begun = [
+            *header_edits.add_first(root, field_lines(options), line_end),
+            *header_edits.end_last_line(root, line_end),
+        ]
         found = ordered([*begun, *edits])
         return Plan(found, "", _header(root, found))
     except Left as left:
@@ -71,6 +71,14 @@ def planned(outline: Outline, row: Row, options: Options, sender: str, now: floa
         return Plan((), f"not regular: {irregular}")
     except TooLarge:
         return Plan((), f"more than {options.text_limit} bytes of text")
+
+
+def field_lines(options: Options) -> list[bytes]:
+    """The header fields of a message that has its disclaimer."""
+    lines = [f"{MARK}: added by filter-stack at {options.hostname}".encode("ascii", "replace")]
+    if options.header[0]:
+        lines.append(": ".join(options.header).encode("ascii", "replace"))
+    return lines
 
 
 def chosen(outline: Outline, row: Row, options: Options) -> tuple[Part, Choice]:

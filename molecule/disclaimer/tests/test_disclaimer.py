@@ -30,7 +30,7 @@ def send(host: Host, address: str, content: bytes, sender: str = "anna@example.c
     """Send it to one of the host's interfaces, from the host."""
     who = " ".join(recipients or ("alice@example.com",))
     subprocess.run(
-        ["docker", "exec", "-i", host.backend.name, "python3", "-c", _CLIENT, address, sender, who],
+        ["docker", "exec", "-i", host.backend.host, "python3", "-c", _CLIENT, address, sender, who],
         input=content,
         check=True,
         timeout=120,
@@ -71,7 +71,7 @@ class TestWhoGetsIt:
         send(host, MACHINE, content)
         assert TEXT not in mail.wait_delivered(token).decode()
         token, content = mail.message()
-        command = ["docker", "exec", "-i", host.backend.name, "/usr/sbin/sendmail", "alice@example.com"]
+        command = ["docker", "exec", "-i", host.backend.host, "/usr/sbin/sendmail", "alice@example.com"]
         subprocess.run(command, input=content.replace(b"\r\n", b"\n"), check=True, timeout=60)
         assert TEXT not in mail.wait_delivered(token).decode()
 
@@ -141,7 +141,7 @@ class TestFaults:
             ),
             ("chown root: /var/spool/filter-disclaimer", "chown filter: /var/spool/filter-disclaimer"),
             (
-                "mount -t tmpfs -o size=4k,uid=filter,mode=700 tmpfs /var/spool/filter-disclaimer",
+                "mount -t tmpfs -o size=4k,uid=$(id -u filter),mode=700 tmpfs /var/spool/filter-disclaimer",
                 "umount /var/spool/filter-disclaimer",
             ),
         ],

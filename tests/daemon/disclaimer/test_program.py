@@ -26,6 +26,13 @@ class TestBothPrograms:
         assert message.count(b"Dies ist vertraulich.") == 1
         assert b"\n\nHello\n" in message
 
+    def test_both_header_fields_are_added(self, program, name):
+        message = program(name, header="X-Terms: https://www.example.com/terms", hostname="mx.example.com").through(
+            LETTER
+        )
+        assert b"\nX-Terms: https://www.example.com/terms\n" in message
+        assert b"X-Filter-Disclaimer: added by filter-stack at mx.example.com\n" in message
+
     def test_a_second_time_nothing_is_added(self, program, name):
         made = program(name)
         message = made.through(LETTER)
