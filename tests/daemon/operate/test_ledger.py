@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -234,12 +235,12 @@ class TestReading:
 
     @given(st.lists(st.binary(max_size=60), max_size=20))
     def test_no_content_is_too_strange(self, pieces):
-        directory = Path("/tmp") / f"filter-stack-reading-{os.getpid()}"
-        directory.mkdir(exist_ok=True)
-        path = directory / "ledger.jsonl"
-        path.write_bytes(b"\n".join(pieces))
-        count = len(path.read_bytes().split(b"\n")) - path.read_bytes().endswith(b"\n")
-        assert len(list(reading.lines(str(path)))) == (count if path.read_bytes() else 0)
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "ledger.jsonl"
+            data = b"\n".join(pieces)
+            path.write_bytes(data)
+            count = len(data.split(b"\n")) - data.endswith(b"\n") if data else 0
+            assert len(list(reading.lines(str(path)))) == count
 
 
 class TestDaemon:
