@@ -106,6 +106,17 @@ class Rewritten(NamedTuple):
             yield first
 
 
+class Changed:
+    """Content with another beginning, which can be read again: a delivery on a stale connection is repeated."""
+
+    def __init__(self, change: Rewritten, content: Iterable[bytes]) -> None:
+        self._change = change
+        self._content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._change.chunks(self._content)
+
+
 def rewrite(header: bytes, begins_empty: bool, added: bytes, scored: bool) -> Rewritten:
     """How a message with this header block changes; `scored` when X-Spam-* are ours to write.
 

@@ -15,16 +15,19 @@ import functools
 import threading
 import traceback
 from collections.abc import Iterable, Iterator
+from typing import Optional
 
 from . import headers, log, notify, policy, quarantine
 from .config import Config
 from .content import unpack
+from .disclaimer.rows import Row
 from .findings import CATEGORIES, CLEAN, SPAM, VIRUS, Finding, ScannerFailure, Score
 from .message import Message
 from .notices import Event
 from .notifier import Notifier
 from .operate.accounts import Accounts
 from .operate.record import Recipient, Record
+from .outgoing import Edited, Outgoing
 from .policy import Decision
 from .reinjection import Reinjection
 from .reports import Reports, Store
@@ -107,6 +110,7 @@ class Pipeline:
         self._store = Store(config, loop)
         self._reports = Reports(reinjection, self._store, loop)
         self._notifier = Notifier(config)
+        self._outgoing = Outgoing(config, loop)
         self._loop = loop
 
     async def handle(self, message: Message) -> list[Reply]:
@@ -189,10 +193,11 @@ class Pipeline:
         replies = [self._reply(work, decision) for decision in work.decisions]
         delivered: list[int] = []
         for decision, numbers in _groups(work.decisions).items():
-            for number, reply in zip(numbers, await self._deliver(work, decision, numbers)):
-                replies[number] = self._passed(message, reply) if reply.positive else reply
-                if reply.positive:
-                    delivered.append(number)
+            for row, some in self._outgoing.by_text(message, numbers):
+                for number, reply in zip(some, await self._deliver(work, decision, row, some)):
+                    replies[number] = self._passed(message, reply) if reply.positive else reply
+                    if reply.positive:
+                        delivered.append(number)
         if not envelope.lmtp:
             replies = await self._one_for_all(work, replies, delivered)
         if work.findings or work.which("bounce"):
@@ -213,7 +218,9 @@ class Pipeline:
             return Reply(554, "5.7.0", f"Error: {words}, filter id={message.id}")
         return Reply(451, "4.7.0", f"Error: message deferred ({work.names}), filter id={message.id}")
 
-    async def _deliver(self, work: _Work, decision: Decision, numbers: list[int]) -> list[Reply]:
+    async def _deliver(
+        self, work: _Work, decision: Decision, disclaimer: Optional[Row], numbers: list[int]
+    ) -> list[Reply]:
         """Hand one copy to the reinjecting smtpd, marked as was decided for its recipients."""
         message = work.message
         config = self._config
@@ -229,12 +236,18 @@ class Pipeline:
         if len(numbers) < len(envelope.recipients):
             envelope = envelope._replace(recipients=[envelope.recipients[number] for number in numbers])
         added = headers.fields(marks)
-        begins_empty = not message.analysis.header and message.spool.head(2) == b"\r\n"
-        change = headers.rewrite(message.analysis.header, begins_empty, added, bool(work.scores))
+        header, content, size = message.analysis.header, _Content(message), message.size
+        edited: Iterable[bytes] = content
+        if disclaimer is not None:
+            plan = await self._outgoing.plan(message, disclaimer, content)
+            if plan.edits:
+                header, edited, size = plan.header, Edited(plan.edits, content), size + plan.growth
+        begins_empty = not header and message.spool.head(2) == b"\r\n"
+        change = headers.rewrite(header, begins_empty, added, bool(work.scores))
         replies = await self._reinjection.of(message.peer).deliver(
             envelope,
-            change.chunks(_Content(message)) if change.head or change.replaced else _Content(message),
-            change.size(message.size),
+            headers.Changed(change, edited) if change.head or change.replaced else edited,
+            change.size(size),
             lambda: message.commit(self._loop.time()),
         )
         if any(400 <= reply.code < 500 for reply in replies):

@@ -212,3 +212,25 @@ def test_a_temporary_refusal_of_one_recipient_stops_the_message_for_all(daemon, 
     assert smtp(daemon.address, recipients=TWO).code == 450
     # then no content was sent, so that bob does not get it at every retry
     assert downstream.dots == 0
+
+
+@pytest.mark.parametrize("stage", ["data", "content"])
+def test_changed_content_is_sent_whole_again_after_a_stale_connection(start_daemon, downstream, stage):
+    # Given a copy that loses a forged field and gets a disclaimer, and a kept connection that ends while it is sent
+    daemon = start_daemon(disclaimers=[{"text": "Confidential."}], disclaimer_clients=["192.0.2.0/24"])
+    head = b"X-Filter-Alert: forged\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHello\r\n--b\r\n"
+    content = head + b"Content-Type: application/pdf\r\n\r\n" + b"0123456789abcdef\r\n" * 60000 + b"--b--\r\n"
+    with daemon.client() as client:
+        client.hello("LHLO")
+        client.good("XFORWARD ADDR=192.0.2.7")
+        client.envelope()
+        assert client.data(CLEAN)[0].code == 250
+        downstream.on(stage, close(), times=1)
+        # then the next one has all of it
+        client.envelope()
+        assert client.data(content)[0].code == 250
+    delivered = downstream.accepted[-1].content
+    assert b"forged" not in delivered
+    assert b"Confidential." in delivered
+    assert delivered.endswith(content.partition(b"--b\r\nContent-Type")[2])
+    assert downstream.connections == 2
