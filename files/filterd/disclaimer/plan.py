@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -99,7 +98,8 @@ def _has_crlf(root: Part) -> bool:
 
 def texts_of(root: Part, row: Row, sender: str, now: float) -> tuple[str, str]:
     """The plain text and the HTML for this message; where one is missing, made from the other."""
-    values = Values(sender, _sender_name(root), now)
+    named = any(text is not None and "sender_name" in text.source for text in (row.text, row.html))
+    values = Values(sender, _sender_name(root) if named else "", now)
     words = render(row.text, values) if row.text is not None else ""
     page = render(row.html, values) if row.html is not None else ""
     return words or words_of(page), page or markup_of(words)
@@ -177,6 +177,8 @@ def _wrapped(root: Part, part: bytes, line_end: bytes, size: int) -> list[Edit]:
     moved = [field for field in root.fields if field.name.startswith(b"content-")]
     if not root.separated or not moved:
         raise Left("without text")
+    import hashlib  # noqa: PLC0415  (the same)
+
     boundary = b"=_" + hashlib.sha256(root.block + size.to_bytes(8, "big")).hexdigest()[:32].encode()
     block, start = root.block, root.start
     fields = b"".join(block[field.start - start : field.end - start] for field in moved)
