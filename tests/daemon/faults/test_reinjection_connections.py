@@ -227,6 +227,7 @@ def test_changed_content_is_sent_whole_again_after_a_stale_connection(start_daem
         assert client.data(CLEAN)[0].code == 250
         downstream.on(stage, close(), times=1)
         # then the next one has all of it
+        client.good("XFORWARD ADDR=192.0.2.7")
         client.envelope()
         assert client.data(content)[0].code == 250
     delivered = downstream.accepted[-1].content
