@@ -108,6 +108,9 @@ def current(settings: Config) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or str(error)
         data["error"] = f"{settings.metrics_socket}: {words}" if settings.metrics_socket else words
+        # It may run all the same, where nobody has made a directory for that socket.
+        data["greets"] = next((str(address) for address in settings.listen if endpoint.greets(address)), None)
+        data["ok"] = data["greets"] is not None
         return data
     running = data["running"]
     data["drift"] = status.drift(running["configuration"], settings.as_json())

@@ -243,3 +243,16 @@ def fetch(path: str, what: str, timeout: float = 5.0) -> bytes:
     if not head.startswith(b"HTTP/1.0 200 "):
         raise ConnectionError(f"{path} answered {head[:60]!r}")
     return body
+
+
+def greets(address: Address, timeout: float = 5.0) -> bool:
+    """Whether a filter daemon takes mail there (seconds to wait for its greeting)."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
+    try:
+        with socket.create_connection((host, address.port), timeout) as connection:
+            connection.settimeout(timeout)
+            greeting = connection.recv(1024)
+            connection.sendall(b"QUIT\r\n")
+    except OSError:
+        return False
+    return greeting.startswith(b"220 ") and b"content filter" in greeting

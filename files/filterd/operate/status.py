@@ -135,6 +135,9 @@ class _Paint:
 def screen(data: Document, now: float, colour: bool = False) -> str:
     """One screen of at most 80 columns where names allow it; escape sequences only with `colour`."""
     paint = _Paint(colour)
+    if data.get("greets"):
+        words = f"takes mail at {data['greets']}, and tells nothing about itself: "
+        return "\n".join([paint("running: ", YELLOW) + words + str(data["error"]), *_deployed(data)])
     if not data.get("running"):
         return "\n".join([paint("not running: ", RED) + str(data.get("error", "")), *_deployed(data)])
     running, messages, quarantine = data["running"], data["messages"], data["quarantine"]

@@ -262,3 +262,15 @@ def _on_a_terminal(daemon):
         data += piece
     os.close(terminal)
     return data.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_status_of_a_daemon_that_tells_nothing_about_itself(start_daemon, tmp_path):
+    # Given a daemon that runs where nobody has made a directory for its socket
+    daemon = start_daemon(metrics_socket=str(tmp_path / "missing" / "metrics.sock"))
+    daemon.configure(listen=[f"127.0.0.1:{daemon.port}"])
+    # then its greeting tells that it runs
+    done = daemon.run("status")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"running: takes mail at 127.0.0.1:{daemon.port}, and tells nothing".encode())
+    data = json.loads(daemon.run("status", "--json").stdout)
+    assert (data["ok"], data["running"], data["greets"]) == (True, None, f"127.0.0.1:{daemon.port}")
