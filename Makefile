@@ -60,7 +60,7 @@ lint: setup ## all linters
 
 .PHONY: unit
 unit: setup ## unit tests
-	@echo "==> unit tests" && pytest -q tests/unit
+	@echo "==> unit tests" && pytest -q -n 4 tests/unit
 
 .PHONY: sanity
 sanity: setup ## ansible-test sanity
