@@ -130,7 +130,7 @@ def legend(verdicts: Sequence[str]) -> str:
     return f'<p class="legend">{"".join(found)}</p>' if found else ""
 
 
-def bar(used: float | None, size: float | None, words: str, limit: float = 0.8) -> str:
+def capacity_bar(used: float | None, size: float | None, words: str, limit: float = 0.8) -> str:
     """How much of something is in use."""
     if used is None or not size:
         return f'<span class="bar"><b style="width:0"></b></span> {html.escape(words)}'

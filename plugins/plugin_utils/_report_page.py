@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.mailops.filter_stack.plugins.plugin_utils._report_drawing import (
     Wire,
-    bar,
+    capacity_bar,
     history,
     legend,
     topology,
@@ -237,7 +237,7 @@ def _capacity(status: Mapping[str, Any], now: float) -> str:
     rows = [
         (
             "instances",
-            bar(
+            capacity_bar(
                 instances["in_flight"],
                 instances["size"],
                 f"{instances['in_flight']} of {instances['size']}, {instances['waiting']} waiting",
@@ -245,11 +245,13 @@ def _capacity(status: Mapping[str, Any], now: float) -> str:
         ),
         (
             "scratch",
-            bar(scratch["used"], scratch["capacity"], f"{_size(scratch['used'])} of {_size(scratch['capacity'])}"),
+            capacity_bar(
+                scratch["used"], scratch["capacity"], f"{_size(scratch['used'])} of {_size(scratch['capacity'])}"
+            ),
         ),
         (
             "quarantine",
-            bar(
+            capacity_bar(
                 kept,
                 None if room is None else kept + room,
                 f"{quarantine['messages']} messages, {_size(kept)}; room for {_size(room)}",
