@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both engines on one host: from one to the other and back while mail flows, before the queue, wrong choices, removal.
+
+In this order, as each test goes on from where the one before has left the host.
+"""
+
+from __future__ import annotations
+
+import smtplib
+from typing import Any
+
+import pytest
+from load import Load
+from mailhost import EICAR, MailHost
+from plays import Play, play
+from testinfra.host import Host
+
+CHANGES = ["amavis", "bundled", "amavis", "bundled", "amavis"]
+
+
+def engine(name: str, *arguments: str, **variables: Any) -> Play:
+    return play(
+        "site",
+        "--tags",
+        "filter_daemon,filter_amavis,filter_postfix,filter_cleanup,filter_verify",
+        *arguments,
+        filter_stack_engine=name,
+        **variables,
+    )
+
+
+def active(host: Host) -> list[str]:
+    units = ["filter-daemon.socket", "filter-daemon.service", "amavis.service"]
+    return [unit for unit in units if host.run(f"systemctl is-active --quiet {unit}").rc == 0]
+
+
+def test_five_changes_of_the_engine_under_load_lose_nothing(host: Host, mail: MailHost) -> None:
+    # An engine that is stopped in the moment after its hand-over leaves a message that Postfix tries again.
+    load = Load(mail, may_repeat=len(CHANGES))
+    with load.running(pause=0.3):
+        for name in CHANGES:
+            done = engine(name)
+            assert done.code == 0, done.output
+            expected = ["amavis.service"] if name == "amavis" else ["filter-daemon.socket", "filter-daemon.service"]
+            assert active(host) == expected
+    account = load.account()
+    print(account)
+    assert "lost 0" in account
+
+
+def test_the_same_engine_again_changes_nothing(host: Host) -> None:
+    done = engine("amavis")
+    assert (done.code, done.changed) == (0, 0), done.output
+
+
+def test_before_the_queue_the_client_hears_of_a_virus(host: Host, mail: MailHost) -> None:
+    done = engine("amavis", filter_stack_mode="smtpd_proxy_filter")
+    assert done.code == 0, done.output
+    token, content = mail.message()
+    mail.send(content)
+    mail.wait_delivered(token)
+    infected, content = mail.message(EICAR)
+    with smtplib.SMTP(mail.address, 25, timeout=60) as client:
+        client.ehlo("client.example.org")
+        client.mail("tester@example.org")
+        client.rcpt("alice@example.com")
+        code, reply = client.data(content)
+    assert code == 554, reply
+    assert b"INFECTED" in reply
+    assert mail.delivered(infected) == []
+    done = engine("amavis", filter_stack_mode="content_filter")
+    assert done.code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"filter_stack_engine": "amavisd"}, 'filter_stack_engine is "amavisd": it takes "bundled" or "amavis"'),
+        (
+            {"filter_amavis_quarantine_directory": "/var/spool/vscan/quarantine"},
+            "amavisd-new's quarantine would be /var/spool/vscan/quarantine",
+        ),
+        (
+            {"filter_amavis_extra_configuration": "$QUARANTINEDIR = '/var/spool/vscan';"},
+            "amavisd-new's quarantine would be /var/spool/vscan",
+        ),
+        (
+            {"filter_amavis_extra_configuration": "$max_servers = 20;"},
+            "filter_amavis_extra_configuration sets $max_servers to 20, and filter_amavis_instances",
+        ),
+        ({"filter_stack_expansion_factor": 0}, "filter_amavis_expansion_factor"),
+        ({"filter_amavis_hostname": "mail"}, "This host calls itself 'mail'"),
+        ({"filter_stack_clamav": False}, "names no other scanner in @av_scanners"),
+        ({"filter_clamav_database_files": [], "filter_clamav_memory_minimum": 10**9}, "filter_clamav_memory_minimum"),
+    ],
+)
+def test_a_wrong_choice_is_refused_before_the_host_is_touched(
+    host: Host, variables: dict[str, Any], words: str
+) -> None:
+    done = play("site", "--tags", "filter_amavis,filter_clamav", **{"filter_stack_engine": "amavis", **variables})
+    assert done.code != 0
+    assert words in " ".join(done.output.split())
+    assert done.changed == 0
+
+
+def test_a_configuration_that_perl_does_not_take_never_replaces_the_one_that_runs(host: Host, mail: MailHost) -> None:
+    before = host.check_output("sha256sum /etc/amavis/conf.d/60-filter-stack")
+    done = engine("amavis", filter_amavis_extra_configuration="$log_level = ;")
+    assert done.code != 0
+    assert "syntax error" in done.output
+    assert host.check_output("sha256sum /etc/amavis/conf.d/60-filter-stack") == before
+    token, content = mail.message()
+    mail.send(content)
+    mail.wait_delivered(token)
+
+
+def test_an_engine_that_does_not_start_gives_its_place_back(host: Host, mail: MailHost) -> None:
+    # Given the bundled daemon at work, and an amavisd-new that cannot listen where it should
+    done = engine("bundled")
+    assert done.code == 0, done.output
+    done = engine("amavis", filter_amavis_extra_configuration="@listen_sockets = ('192.0.2.1:10024');")
+    # then the play fails with what it saw, and the daemon filters again
+    assert done.code != 0
+    assert "which runs again" in done.output
+    assert active(host) == ["filter-daemon.socket", "filter-daemon.service"]
+    token, content = mail.message()
+    mail.send(content)
+    mail.wait_delivered(token)
+
+
+def test_removal_takes_both_away(host: Host, mail: MailHost) -> None:
+    done = play("remove")
+    assert done.code == 0, done.output
+    assert active(host) == []
+    for path in (
+        "/etc/amavis/conf.d/60-filter-stack",
+        "/etc/systemd/system/amavis.service.d",
+        "/usr/local/sbin/filter-stack-amavis-clean",
+        "/usr/local/sbin/filter-daemon",
+        "/etc/cron.d/filter-stack",
+        "/var/lib/filter-stack",
+    ):
+        assert not host.file(path).exists, path
+    assert host.run("mountpoint -q /var/spool/vscan").rc != 0
+    assert host.run("getent passwd vscan").rc != 0
+    assert "vscan" not in host.check_output("id -nG clamav").split()
+    token, content = mail.message()
+    mail.send(content)
+    mail.wait_delivered(token)
+    assert play("remove").changed == 0
