@@ -71,7 +71,7 @@ daemon-tests: setup ## black-box tests of the daemon over real sockets
 	@echo "==> daemon tests" && pytest -q -n 4 tests/daemon
 
 .PHONY: molecule
-molecule: setup ## Molecule in Docker: all scenarios, or SCENARIO=default
+molecule: setup ## Molecule in Docker: the usual scenarios, or SCENARIO=farm, or SCENARIO=all
 	@$(DOCKER) tools/molecule.sh $(SCENARIO)
 
 ## Measuring

@@ -17,8 +17,8 @@ export MOLECULE_COMMAND_BORDERS=false
 # pytest's cache and the tests' bytecode would lie about in the checkout otherwise
 export PYTHONDONTWRITEBYTECODE=1
 
-# Run by name, or with all of them: they are slow, and each is one way to wire what `default` and `farm` prove as well.
-EXTRA=(before_queue after_queue_smtp interfaces)
+# What `make test` has time for. The others are run by name, or with all of them.
+USUAL=(default content virgin)
 
 show_journals() {
   local container
@@ -49,8 +49,7 @@ run() {
 
 tools/base-images.sh
 if [ $# -eq 0 ]; then
-  mapfile -t chosen < <(scenarios | grep -vxF "$(printf '%s\n' "${EXTRA[@]}")")
-  set -- "${chosen[@]}"
+  set -- "${USUAL[@]}"
 elif [ "$*" = all ]; then
   mapfile -t chosen < <(scenarios)
   set -- "${chosen[@]}"
