@@ -17,7 +17,7 @@ SANDBOX = {
     "CapabilityBoundingSet": "",
     "AmbientCapabilities": "",
     "ProtectSystem": "strict",
-    "ReadWritePaths": "/var/spool/vscan /var/lib/vscan/quarantine",
+    "ReadWritePaths": "/var/spool/vscan /var/lib/vscan/quarantine -/var/lib/vscan/ledger",
     "ProtectHome": "yes",
     "PrivateTmp": "yes",
     "PrivateDevices": "yes",
