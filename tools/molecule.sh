@@ -18,7 +18,7 @@ export MOLECULE_COMMAND_BORDERS=false
 export PYTHONDONTWRITEBYTECODE=1
 
 # What `make test` has time for. The others are run by name, or with all of them.
-USUAL=(default content virgin)
+USUAL=(default content)
 
 show_journals() {
   local container
