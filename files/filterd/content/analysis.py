@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
 from ..findings import Finding
-from ..scan import eicar
-from . import flaws
+from . import eicar, flaws
 from .fields import Entity, received_count
 from .header import header_flaws
 from .mime import Walker

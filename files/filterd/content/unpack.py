@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import Callable
 
 from ..findings import AMBIGUOUS, ENCRYPTED, UNCHECKED, Finding
-from ..scan import eicar
 from ..scratch import Budget
-from . import archive, helper
+from . import archive, eicar, helper
 from . import zip as zip_archive
 from .analysis import Analysis
 from .archive import Entry

@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Coroutine, Iterable
 from typing import Any, Callable, NamedTuple
 
+from ..content.eicar import PATTERN
 from ..findings import UNCHECKED, VIRUS, Finding, ScannerFailure, Verdict
 from ..scratch import Budget, BudgetExceeded
 from ..smtp.reply import printable
 from . import VIRUS_SCANNER, Probe, Subject, process, workspace
-from .eicar import PATTERN
 from .process import Ended, Limits, Process, ProcessFailure
 from .settings import FILES, MESSAGE, CommandSettings
 from .workspace import Workspace

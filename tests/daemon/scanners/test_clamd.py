@@ -10,8 +10,9 @@ from harness.daemon import Daemon
 from harness.scanners import RealClamd
 from harness.subject import Message
 
+from filterd.content import eicar
 from filterd.findings import UNCHECKED, VIRUS
-from filterd.scan import eicar, nested
+from filterd.scan import nested
 
 
 def test_virus_and_limit(ask, real_clamd):

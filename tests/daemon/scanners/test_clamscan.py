@@ -14,8 +14,8 @@ from harness.daemon import Daemon
 from harness.scanners import clamscan
 from harness.subject import Message
 
+from filterd.content import eicar
 from filterd.findings import VIRUS, Finding, Verdict
-from filterd.scan import eicar
 
 #: ClamAV's own test file, which the daemon's built-in pattern does not know, is no part of this package: EICAR in
 #: a form that only a scanner's mail parser or a decoded part shows.
