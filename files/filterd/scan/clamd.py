@@ -23,6 +23,7 @@ from ..connect import connected
 from ..content.eicar import PATTERN
 from ..findings import ENCRYPTED, UNCHECKED, VIRUS, Finding, ScannerFailure, Verdict
 from . import VIRUS_SCANNER, Probe, Subject, nested
+from .connection import Connection
 from .settings import ClamdSettings
 
 #: An idle session is not used again after this many seconds; clamd's own limit is 30.
@@ -55,25 +56,22 @@ def read_verdict(reply: str, source: str) -> list[Finding]:
     raise ScannerFailure(f"{source}: said {reply[:200]!r}")
 
 
-class _Session(asyncio.Protocol):
+class _Session(Connection):
     """One IDSESSION. Several INSTREAM may be under way; clamd answers each with its number, in any order."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.transport: Optional[asyncio.Transport] = None
+        super().__init__(loop)
         self._received = b""
         self._number = 0
         self._outstanding: set[int] = set()
         self._replies: list[str] = []
         self._waiter: Optional[asyncio.Future[None]] = None
-        self._writable: Optional[asyncio.Future[None]] = None
-        self.lost: Optional[str] = None
         self.used = False
         self.idle_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        super().connection_made(transport)
         transport.write(b"zIDSESSION\0")
 
     def data_received(self, data: bytes) -> None:
@@ -84,39 +82,17 @@ class _Session(asyncio.Protocol):
                 number, text = b"", reply
             expected = int(number) if number else min(self._outstanding, default=0)
             if expected not in self._outstanding:
-                self._end("said something that nobody asked for")
+                self.abort("said something that nobody asked for")
                 return
             self._outstanding.remove(expected)
             self._replies.append(text.decode("utf-8", "replace"))
         if len(self._received) > _REPLY_LIMIT:
-            self._end("said something endless")
+            self.abort("said something endless")
         self._wake()
-
-    def connection_lost(self, exc: Optional[Exception]) -> None:
-        self._end(f"closed the connection ({exc})" if exc else "closed the connection")
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    def _end(self, words: str) -> None:
-        if self.lost is None:
-            self.lost = words
-        self._wake()
-        self.resume_writing()
-        if self.transport is not None:
-            self.transport.abort()
-
-    def pause_writing(self) -> None:
-        self._writable = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
-
-    def abort(self, words: str) -> None:
-        self._end(words)
 
     async def scan(self, streams: Iterable[Iterable[bytes]]) -> list[str]:
         """The replies to all streams, or those that came before the first one that is not OK.
@@ -137,7 +113,7 @@ class _Session(asyncio.Protocol):
         return any(not reply.endswith("OK") for reply in self._replies)
 
     async def _send(self, stream: Iterable[bytes]) -> None:
-        assert self.transport is not None
+        assert self._transport is not None
         self._number += 1
         self._outstanding.add(self._number)
         # Joined here: with the transport's writelines (seen in Python 3.12.1 and 3.13.0) nothing holds the sender back,
@@ -148,17 +124,13 @@ class _Session(asyncio.Protocol):
                 continue  # to clamd a length of 0 is the end
             pending += (struct.pack("!I", len(chunk)), chunk)
             if len(chunk) >= 32768 or len(pending) > 64:
-                self.transport.write(b"".join(pending))
+                await self._written(b"".join(pending))
                 pending = []
-                if self._writable is not None:
-                    await self._writable
-                else:
-                    await asyncio.sleep(0)  # other messages have their turn, however fast clamd reads
                 if self._number not in self._outstanding or self.lost is not None:
                     self._answered_early()
                     return
         pending.append(b"\0\0\0\0")
-        self.transport.write(b"".join(pending))
+        self._transport.write(b"".join(pending))
 
     def _answered_early(self) -> None:
         """Before the end clamd can only have an error to tell (its size limit): no verdict is about half a stream."""

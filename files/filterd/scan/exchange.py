@@ -12,32 +12,25 @@ from typing import Optional
 
 from ..connect import connected
 from ..values import Address
+from .connection import Connection
 
 #: What is written at a time.
 _PIECE = 65536
 
 
-class Exchange(asyncio.Protocol):
+class Exchange(Connection):
     """The connection. What goes wrong with it is told by ConnectionError, in words for the log."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int) -> None:
-        self._loop = loop
+        super().__init__(loop)
         self._limit = limit
-        self._transport: Optional[asyncio.Transport] = None
         self._received: list[bytes] = []
         self._room = limit
         self._ended = False
         self._reader: Optional[asyncio.Future[None]] = None
-        self._writable: Optional[asyncio.Future[None]] = None
         self._timer: Optional[asyncio.TimerHandle] = None
-        #: What ended it, None while it can be used.
-        self.lost: Optional[str] = None
         #: The other side ended it, by itself.
         self.left = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._room -= len(data)
@@ -54,31 +47,12 @@ class Exchange(asyncio.Protocol):
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         self.left = self.left or self.lost is None
-        self._end(f"closed the connection ({exc})" if exc else "closed the connection")
-
-    def pause_writing(self) -> None:
-        self._writable = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
+        super().connection_lost(exc)
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
         self.resume_writing()  # who has said something, or nothing more, is not asked any further
-
-    def _end(self, words: str) -> None:
-        if self.lost is None:
-            self.lost = words
-        self._wake()
-
-    def abort(self, words: str) -> None:
-        """Close at once. Whoever waits hears these words."""
-        self._end(words)
-        if self._transport is not None:
-            self._transport.abort()
 
     def limit_time(self, end: float, seconds: float) -> None:
         """Abort at `end` of the loop's clock, after `seconds` in words. A new limit replaces the old one."""
@@ -118,14 +92,9 @@ class Exchange(asyncio.Protocol):
         return True
 
     async def _write(self, data: bytes) -> bool:
-        assert self._transport is not None
         if not self.usable:
             return False
-        self._transport.write(data)
-        if self._writable is not None:
-            await self._writable
-        else:
-            await asyncio.sleep(0)  # other messages have their turn, however fast the other side reads
+        await self._written(data)
         return self.usable
 
     async def more(self) -> bytes:
