@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import calendar
 import contextlib
-import fcntl
 import os
 import re
 import time
 from typing import NamedTuple, Optional
 
 from . import quarantine
+from .locks import is_locked
 from .quarantine import QuarantineError
 
 #: Seconds after which what a killed process left is removed.
@@ -111,20 +111,9 @@ def _leftovers(directory: str, now: float) -> list[str]:
             continue
         path = os.path.join(directory, name)
         with contextlib.suppress(OSError):
-            if now - os.lstat(path).st_mtime > LEFTOVER_AGE and not _is_locked(path):
+            if now - os.lstat(path).st_mtime > LEFTOVER_AGE and not is_locked(path):
                 found.append(name)
     return found
-
-
-def _is_locked(path: str) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _remove(directory: str, name: str) -> bool:

@@ -8,7 +8,6 @@ the kernel frees it when the process ends, however it ends, so a killed worker l
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
@@ -16,6 +15,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from typing import BinaryIO, Optional
+
+from .locks import is_locked
 
 _CHUNK = 65536
 
@@ -245,13 +246,6 @@ def _open_files() -> set[tuple[int, int]]:
 def _locked(path: str) -> bool:
     """Whether somebody holds a lock on it (working directories are locked by the worker that uses them)."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return is_locked(path)
     except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        return False  # a link or a socket, or of somebody who has no lock there

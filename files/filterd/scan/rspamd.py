@@ -16,14 +16,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Optional
 
-from ..findings import ScannerFailure, Score, Verdict
+from ..findings import ScannerFailure, Score
 from ..smtp.esmtp import Envelope, decode_xtext
 from ..smtp.reply import printable
-from . import SPAM_SCORER, Probe, Subject
+from . import Probe, Subject
 from .exchange import Exchange, opened, words
 from .http import HttpViolation, Response, request
+from .scorer import GTUBE_MESSAGE, TEST_LIMIT, TESTS_LIMIT, SpamScorer, describe
 from .settings import RspamdSettings
-from .spamd import GTUBE_MESSAGE, TEST_LIMIT, TESTS_LIMIT, describe
 
 #: An idle connection is not used again after this many seconds.
 IDLE_LIMIT = 20.0
@@ -72,24 +72,17 @@ def envelope_fields(envelope: Envelope, client: str, message_id: str) -> list[tu
     return [(name, printable(value)) for name, value in fields]
 
 
-class Rspamd:
+class Rspamd(SpamScorer[RspamdSettings]):
     """One rspamd."""
 
     def __init__(self, settings: RspamdSettings, loop: asyncio.AbstractEventLoop) -> None:
-        self._settings = settings
-        self._loop = loop
+        super().__init__(settings, loop)
         self._idle: deque[tuple[float, Exchange]] = deque()
-        self.name = settings.name
-        self.kind = SPAM_SCORER
-        self.backup = settings.backup
 
-    async def scan(self, subject: Subject) -> Verdict:
-        """The score, none of a message over the size limit. Raises ScannerFailure."""
-        if subject.size > self._settings.size_limit:
-            return Verdict()
+    async def score(self, subject: Subject) -> Score:
         fields = envelope_fields(subject.envelope, subject.client, subject.id)
         response = await self._checked(fields, subject.content(), subject.size)
-        return Verdict(score=read_score(response.body, self._settings.threshold, self.name))
+        return read_score(response.body, self._settings.threshold, self.name)
 
     async def probe(self) -> Probe:
         """Version (its Server field) and what it says of GTUBE. Raises ScannerFailure."""

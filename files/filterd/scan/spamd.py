@@ -13,23 +13,14 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Optional
 
-from ..findings import ScannerFailure, Score, Verdict
+from ..findings import ScannerFailure, Score
 from ..smtp.reply import printable
-from . import SPAM_SCORER, Probe, Subject
+from . import Probe, Subject
 from .exchange import opened, words
+from .scorer import GTUBE_MESSAGE, TEST_LIMIT, TESTS_LIMIT, SpamScorer, describe
 from .settings import SpamdSettings
 
-#: The test message of spam scorers (https://spamassassin.apache.org/gtube/), in two pieces as the EICAR pattern.
-GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*" + b"GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
-GTUBE_MESSAGE = (
-    b"From: <postmaster@localhost>\r\nTo: <postmaster@localhost>\r\nSubject: test of the spam scorer\r\n"
-    b"Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nMessage-ID: <test-of-the-spam-scorer@localhost>\r\n\r\n"
-    + GTUBE
-    + b"\r\n"
-)
 REPLY_LIMIT = 65536
-#: Names of rules that are told of one message, and characters of each.
-TESTS_LIMIT, TEST_LIMIT = 200, 100
 _NUMBER = rb"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)"
 _STATUS = re.compile(rb"SPAMD/1\.[0-9]{1,2} ([0-9]{1,3}) ([^\r\n]{1,200})\Z")
 _SPAM = re.compile(rb"(?i:True|Yes|False|No) ; " + _NUMBER + rb" / " + _NUMBER + rb"\Z")
@@ -65,22 +56,12 @@ def _names(body: bytes) -> list[str]:
     return body.decode("ascii", "replace").split(",")
 
 
-class Spamd:
+class Spamd(SpamScorer[SpamdSettings]):
     """One spamd."""
 
-    def __init__(self, settings: SpamdSettings, loop: asyncio.AbstractEventLoop) -> None:
-        self._settings = settings
-        self._loop = loop
-        self.name = settings.name
-        self.kind = SPAM_SCORER
-        self.backup = settings.backup
-
-    async def scan(self, subject: Subject) -> Verdict:
-        """The score, none of a message over the size limit. Raises ScannerFailure."""
-        if subject.size > self._settings.size_limit:
-            return Verdict()
+    async def score(self, subject: Subject) -> Score:
         path = f"Return-Path: <{printable(subject.envelope.sender)}>\r\n".encode("ascii")
-        return Verdict(score=await self._score(path, subject.content(), subject.size))
+        return await self._score(path, subject.content(), subject.size)
 
     async def probe(self) -> Probe:
         """Version, and what it says of GTUBE. Raises ScannerFailure."""
@@ -122,16 +103,3 @@ class Spamd:
             raise ScannerFailure(f"{self.name}: {error}") from None
         finally:
             exchange.close()
-
-    def sweep(self) -> None:
-        """Nothing is kept."""
-
-    def close(self) -> None:
-        """Nothing is kept."""
-
-
-def describe(version: str, score: Score) -> Probe:
-    """What a scorer says of GTUBE, for the self-report."""
-    good = score.score >= score.threshold
-    verb = "gives" if good else "does not call it spam:"
-    return Probe(f"{version}; {verb} {score.score:g} of {score.threshold:g} for the GTUBE test message", good)
