@@ -16,23 +16,9 @@ description:
   - What it logs (versions, Perl modules, unpackers, scanners, each found or missing) is returned as data. The module
     fails, with what amavisd-new said, when it does not become ready.
   - The addresses on which the one that runs listens are returned too.
-attributes:
-  check_mode:
-    description: Can run in check mode and return the same as without.
-    support: full
-    details:
-      - The module changes nothing.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in check mode), when in diff mode.
-    support: none
-    details:
-      - There is nothing to compare, as the module changes nothing.
-  idempotent:
-    description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
-    support: full
-    details:
-      - The module never reports a change.
+extends_documentation_fragment:
+  - mailops.filter_stack.attributes
+  - mailops.filter_stack.attributes.reads
 options:
   user:
     description:
@@ -178,79 +164,15 @@ complaints:
   elements: str
 """
 
-import contextlib
 import os
 import pwd
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
-import threading
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailops.filter_stack.plugins.module_utils import _amavis_report
-
-#: How long it may take to end after SIGTERM, in seconds, before it is killed.
-_PATIENCE = 10
-
-
-def debug_start(command: list[str], directory: str, timeout: int, account: pwd.struct_passwd) -> tuple[list[str], bool]:
-    """Run amavisd-new until it is ready or the time is over: its lines, and whether the time was over."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=directory,
-        # a group of its own: it forks, and all of it is to end
-        start_new_session=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": directory},
-        **becoming(account),
-    )
-    late = threading.Event()
-
-    def end_late() -> None:
-        late.set()
-        end(process, signal.SIGKILL)
-
-    watch = threading.Timer(timeout, end_late)
-    watch.start()
-    lines: list[str] = []
-    ending: threading.Timer | None = None
-    try:
-        for line in process.stdout:
-            lines.append(line)
-            if _amavis_report.READY in line and ending is None:
-                watch.cancel()
-                end(process, signal.SIGTERM)
-                ending = threading.Timer(_PATIENCE, end, (process, signal.SIGKILL))
-                ending.start()
-        process.wait()
-    finally:
-        watch.cancel()
-        if ending is not None:
-            ending.cancel()
-        end(process, signal.SIGKILL)
-    return lines, late.is_set()
-
-
-def end(process: subprocess.Popen[str], number: int) -> None:
-    """Send a signal to everything that the debug start has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
-
-
-def becoming(account: pwd.struct_passwd) -> dict[str, Any]:
-    """What subprocess needs to run a program as that user, with its groups."""
-    if os.geteuid() == account.pw_uid:
-        return {}
-    groups = os.getgrouplist(account.pw_name, account.pw_gid)
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
+from ansible_collections.mailops.filter_stack.plugins.module_utils import _amavis_debug, _amavis_report
 
 
 def listening(module: AnsibleModule, account: pwd.struct_passwd) -> list[str]:
@@ -262,7 +184,12 @@ def listening(module: AnsibleModule, account: pwd.struct_passwd) -> list[str]:
     if ss is None:
         return []
     found = subprocess.run(
-        [ss, "-Hltnp"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False, **becoming(account)
+        [ss, "-Hltnp"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=False,
+        **_amavis_debug.becoming(account),
     )
     addresses = [line.split()[3] for line in found.stdout.splitlines() if re.search(r'"(?:/usr/sbin/)?amavi', line)]
     return sorted(set(addresses))
@@ -297,7 +224,7 @@ def main() -> None:
         # one socket that nobody knows; everything that the one that runs has too, somewhere else; no databases
         command += ["-p", f"{directory}/socket", "-P", f"{directory}/pid", "-L", f"{directory}/lock", "-T", directory]
         command += ["-D", "", "-m", "1", "debug"]
-        lines, late = debug_start(command, directory, given["timeout"], account)
+        lines, late = _amavis_debug.debug_start(command, directory, given["timeout"], account)
     except OSError as error:
         module.fail_json(msg=f"{given['program']} could not be started as {given['user']}: {error}")
     finally:

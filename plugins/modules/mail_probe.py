@@ -16,21 +16,18 @@ description:
     Postfix' delivery agents log, and from the Message-ID, which a filter does not change.
   - With O(kind=ehlo) no message is sent. The module says EHLO, or LHLO with O(protocol=lmtp), and returns what the
     server offers.
+extends_documentation_fragment:
+  - mailops.filter_stack.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and return changed status prediction without modifying target.
     support: full
     details:
       - In check mode nothing is sent and no connection is made. RV(sent) is then false.
   diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in check mode), when in diff mode.
     support: none
     details:
       - There is nothing to compare.
   idempotent:
-    description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
-    support: full
     details:
       - The module never reports a change. It sends mail each time, but it changes nothing of how the host is set up,
         and a proof that counted as a change would make every verified play a changed one.

@@ -17,22 +17,9 @@ description:
   - When a parameter is there more than once, its last instance is the one that is compared and changed, because it is
     the one that Postfix uses. The others stay as they are.
   - Line breaks and indentation within a value that goes over several lines do not count as a difference.
-attributes:
-  check_mode:
-    description: Can run in check mode and return changed status prediction without modifying target.
-    support: full
-    details:
-      - The new file is validated in check mode too. When Postfix is not installed, so that there is no C(postconf),
-        check mode skips the validation with a warning; without check mode that is an error.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in check mode), when in diff mode.
-    support: full
-    details:
-      - Shows the whole file before and after.
-  idempotent:
-    description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
-    support: full
+extends_documentation_fragment:
+  - mailops.filter_stack.attributes
+  - mailops.filter_stack.attributes.edits
 options:
   path:
     description:

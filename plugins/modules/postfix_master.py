@@ -18,22 +18,9 @@ description:
     file in the meantime. What they changed stays.
   - The file is replaced atomically. A missing or empty master.cf, a service that is defined twice, and a malformed line
     are refused with the line's number and text.
-attributes:
-  check_mode:
-    description: Can run in check mode and return changed status prediction without modifying target.
-    support: full
-    details:
-      - The new file is validated in check mode too. When Postfix is not installed, so that there is no C(postconf),
-        check mode skips the validation with a warning; without check mode that is an error.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in check mode), when in diff mode.
-    support: full
-    details:
-      - Shows the whole file before and after.
-  idempotent:
-    description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
-    support: full
+extends_documentation_fragment:
+  - mailops.filter_stack.attributes
+  - mailops.filter_stack.attributes.edits
 options:
   path:
     description:

@@ -14,21 +14,9 @@ description:
     are as they are, because of M(mailops.filter_stack.postfix_master).
   - A missing or empty master.cf, a service that is defined twice, and a malformed line are refused with the line's
     number and text.
-attributes:
-  check_mode:
-    description: Can run in check mode and return changed status prediction without modifying target.
-    support: full
-    details:
-      - It only reads.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in check mode), when in diff mode.
-    support: none
-    details:
-      - There is nothing to compare.
-  idempotent:
-    description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
-    support: full
+extends_documentation_fragment:
+  - mailops.filter_stack.attributes
+  - mailops.filter_stack.attributes.reads
 options:
   path:
     description:

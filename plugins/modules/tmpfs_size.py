@@ -15,23 +15,9 @@ description:
   - The arithmetic is exact. Nothing on the host is read except its page size, and nothing is changed.
   - Given the host's memory, it fails when the tmpfs would take a larger share of it than allowed, because a host
     that swaps mail is slower than one without a tmpfs.
-attributes:
-  check_mode:
-    description: Can run in check mode and return the same as without.
-    support: full
-    details:
-      - The module only computes.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in check mode), when in diff mode.
-    support: none
-    details:
-      - There is nothing to compare, as the module changes nothing.
-  idempotent:
-    description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
-    support: full
-    details:
-      - The module never reports a change.
+extends_documentation_fragment:
+  - mailops.filter_stack.attributes
+  - mailops.filter_stack.attributes.reads
 options:
   instances:
     description:
