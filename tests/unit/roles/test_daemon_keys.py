@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from filterd.config import Config
+from filterd.keys.operate import OperateKeys
 
 ROLE = Path(__file__).parents[3] / "roles/filter_daemon"
 PREFIX = "filter_daemon_"
@@ -35,3 +36,8 @@ def test_every_variable_goes_into_the_configuration() -> None:
         if key in KEYS:
             assert f"    '{key}': " in text, name
             assert name in text, name
+
+
+def test_every_key_of_ledger_metrics_and_warnings_has_a_variable() -> None:
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
+    assert {PREFIX + field.name for field in dataclasses.fields(OperateKeys)} <= set(defaults)
