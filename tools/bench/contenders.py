@@ -120,7 +120,7 @@ def start_clamd() -> Processes:
     raise RuntimeError("clamd does not answer")
 
 
-def _filter_daemon(reinject: int) -> Processes:
+def _filter_daemon(reinject: int, **more: object) -> Processes:
     settings = {
         "listen": [f"127.0.0.1:{FILTER_PORT}"],
         "reinject": f"127.0.0.1:{reinject}",
@@ -130,11 +130,19 @@ def _filter_daemon(reinject: int) -> Processes:
         "scratch_directory": "/var/spool/bench-scratch",
         "quarantine_directory": "/var/lib/bench-quarantine",
         "scanners": [{"type": "clamd", "socket": "/run/clamav/clamd.ctl"}],
+        "add_headers": True,
+        "ledger_file": "/var/lib/bench-quarantine/ledger.jsonl",
+        "metrics_socket": "/run/bench-metrics.sock",
+        **more,
     }
     path = Path("/tmp/filter-daemon.json")
     path.write_text(json.dumps(settings))
     program = str(_HERE / "files" / "filter_daemon.py")
     return _start(["python3", program, "serve", "--config", str(path)], Path("/tmp/filter-daemon.log"))
+
+
+def _without_ledger(reinject: int) -> Processes:
+    return _filter_daemon(reinject, ledger_file="", metrics_socket="")
 
 
 def _amavis(reinject: int, *more: str) -> Processes:
@@ -164,12 +172,14 @@ STARTERS = {
     "amavisd-new installed": _amavis_installed,
     "clamsmtp": _clamsmtp,
 }
+#: This daemon with parts of it switched off, to see what they cost.
+VARIANTS = {"without ledger and metrics": _without_ledger}
 
 
 @contextlib.contextmanager
 def running(name: str, reinject: int = SINK_PORT) -> Iterator[Processes]:
     """A contender for the time of the block."""
-    processes = STARTERS[name](reinject)
+    processes = (STARTERS | VARIANTS)[name](reinject)
     try:
         wait_for_port(FILTER_PORT)
         yield processes

@@ -120,6 +120,17 @@ def beside_a_large_one(large: Path, content: bytes, scale: float) -> dict[str, f
     return {"alone_p99_ms": alone[at] * 1000, "beside_p99_ms": beside[at] * 1000, "ratio": beside[at] / alone[at]}
 
 
+def bookkeeping(path: Path, scale: float) -> dict[str, float]:
+    """Messages per second with and without ledger and metrics, where they weigh most: small, reused connections."""
+    count = max(8, int(COUNTS["4 KiB"][0] * scale))
+    rates = {}
+    for name in ("filter-daemon", *contenders.VARIANTS):
+        with contenders.running(name):
+            send(FILTER_PORT, path, 200, reuse=True)
+            rates[name] = count / send(FILTER_PORT, path, count, reuse=True)
+    return rates
+
+
 def _cell(kind: str, reuse: bool) -> str:
     return f"{kind}, {'reused' if reuse else 'new'} connection"
 
@@ -170,6 +181,7 @@ def main() -> int:
     rounds: list[dict[str, Any]] = []
     postfix: list[dict[str, float]] = []
     beside: list[dict[str, float]] = []
+    books: list[dict[str, float]] = []
     sink = contenders.start_sink()
     clamd = contenders.start_clamd()
     try:
@@ -185,6 +197,11 @@ def main() -> int:
                 f"round {number + 1} of {options.rounds}: small messages beside large ones", file=sys.stderr, flush=True
             )
             beside.append(beside_a_large_one(messages.write_large(Path("/tmp/bench-messages")), content, options.scale))
+        for number in range(3 * options.rounds):
+            print(
+                f"round {number + 1} of {3 * options.rounds}: cost of ledger and metrics", file=sys.stderr, flush=True
+            )
+            books.append(bookkeeping(files["4 KiB"], options.scale))
         subprocess.run(["postfix", "start"], check=True, stderr=subprocess.DEVNULL)
         for number in range(options.rounds):
             postfix.append({})
@@ -200,6 +217,7 @@ def main() -> int:
         "processors": os.cpu_count(),
         "rounds": rounds,
         "beside": beside,
+        "bookkeeping": books,
         "postfix": postfix,
     }
     json.dump(result, sys.stdout)
