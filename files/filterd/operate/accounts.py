@@ -29,7 +29,8 @@ class Accounts:
     def message(self, record: Record) -> None:
         """A message was answered."""
         ends = [end_of(recipient) for recipient in record.recipients]
-        self._write(line(record, ends, self._privacy))
+        if self._ledger is not None:
+            self._write(line(record, ends, self._privacy))
         self._meter.message(record.verdict, record.disposition, record.size, ends, record.seconds, record.used)
 
     def given_up(self, message_id: str, front: str, size: int, reason: str) -> None:
