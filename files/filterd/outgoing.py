@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Optional
 
 from . import log
-from .access import plain
+from .access import inside, took
 from .config import Config
 from .disclaimer import load
 from .disclaimer.edits import Edit, apply
@@ -35,11 +34,6 @@ class Edited:
 
     def __iter__(self) -> Iterator[bytes]:
         return apply(self._edits, self._content)
-
-
-def _is(configured: Address, taken: Address) -> bool:
-    host = {"localhost": "127.0.0.1"}.get(configured.host, configured.host)
-    return configured.port == taken.port and host in (taken.host, "0.0.0.0", "::")
 
 
 class Outgoing:
@@ -70,14 +64,9 @@ class Outgoing:
 
     def _is_outgoing(self, client: str, listen: Optional[Address]) -> bool:
         config = self._config
-        if listen is not None and any(_is(address, listen) for address in config.disclaimer_listen):
-            return True
-        try:
-            # XFORWARD writes IPV6: before such an address.
-            found = ipaddress.ip_address(plain(client[5:] if client[:5].upper() == "IPV6:" else client))
-        except ValueError:
-            return False
-        return any(found in network for network in config.disclaimer_clients)
+        return any(took(address, listen) for address in config.disclaimer_listen) or inside(
+            client, config.disclaimer_clients
+        )
 
     async def plan(self, message: Message, row: Row, content: Iterable[bytes]) -> Plan:
         """What becomes of the content. Raises ScratchFull when it cannot be read."""

@@ -9,13 +9,14 @@ the recipient decides; when none does, the message goes on, tagged with all cate
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple, Optional
 
+from .access import inside, took
 from .config import Config
 from .findings import CATEGORIES, CLEAN
 from .keys.policy import Rule
+from .patterns import matches
 from .values import Address
 
 
@@ -63,37 +64,10 @@ def _word(config: Config, rules: list[Rule], category: str) -> str:
 
 def _fits(rule: Rule, origin: Origin, recipient: str) -> bool:
     return (
-        (not rule.listen or any(_same(address, origin.listen) for address in rule.listen))
-        and (not rule.clients or _in_networks(origin.client, rule))
-        and (not rule.recipients or any(_matches(pattern, recipient) for pattern in rule.recipients))
+        (not rule.listen or any(took(address, origin.listen) for address in rule.listen))
+        and (not rule.clients or inside(origin.client, rule.clients))
+        and (not rule.recipients or any(matches(pattern, recipient) for pattern in rule.recipients))
     )
-
-
-def _same(address: Address, other: Optional[Address]) -> bool:
-    if other is None or address.port != other.port:
-        return False
-    host = {"localhost": "127.0.0.1"}.get(address.host, address.host)
-    return host == other.host or host in ("0.0.0.0", "::")
-
-
-def _in_networks(client: str, rule: Rule) -> bool:
-    try:
-        # XFORWARD writes IPV6: before such an address.
-        address = ipaddress.ip_address(client[5:] if client[:5].upper() == "IPV6:" else client)
-    except ValueError:
-        return False
-    return any(address in network for network in rule.clients)
-
-
-def _matches(pattern: str, recipient: str) -> bool:
-    """The forms of access(5): user@domain, domain, .domain, user@; an extension after + may be left out."""
-    user, _, domain = recipient.lower().rpartition("@")
-    if pattern.startswith("."):
-        return domain.endswith(pattern)
-    if "@" not in pattern:
-        return domain == pattern
-    wanted, _, place = pattern.rpartition("@")
-    return place in ("", domain) and wanted in (user, user.split("+")[0])
 
 
 def for_one_reply(decisions: list[Decision]) -> list[Decision]:

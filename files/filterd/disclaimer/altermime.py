@@ -15,7 +15,7 @@ import signal
 import time
 from collections.abc import Iterator
 
-from . import header_edits
+from . import header_edits, process
 from .edits import apply
 from .eligible import Left
 from .fields import Irregular
@@ -84,13 +84,7 @@ class Altermime:
         command = [self._command, f"--input={paths[0]}", f"--disclaimer={paths[1]}", f"--disclaimer-html={paths[2]}"]
         quiet = (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TMPDIR": directory, "TMP": directory}
-        child = os.posix_spawn(self._command, command, environment, file_actions=[quiet])
-        try:
-            _, status = os.waitpid(child, 0)
-        except BaseException:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            raise
+        status = process.run(command, environment, [quiet])
         if status:
             raise Trouble(f"{self._command} ended with status {status}")
         changed = Spool(self._directory)

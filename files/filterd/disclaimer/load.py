@@ -11,10 +11,10 @@ import json
 import re
 from typing import Any, NamedTuple, Optional
 
+from ..patterns import FORMS, valid
 from .rows import Row
 from .text import Text, compile_text
 
-_PATTERN = re.compile(r"(?:[^@\s]+@)?\.?[^@\s.]+(?:\.[^@\s.]+)*\Z|[^@\s]+@\Z")
 _KEYS = ("senders", "recipients", "text", "text_file", "html", "html_file")
 #: A field name (RFC 5322 section 2.2) and a value that fits one line.
 _HEADER = re.compile(r"([!-9;-~]{1,70}):[ \t]*([ -~]{1,800})\Z")
@@ -52,8 +52,8 @@ def _row(item: Any, label: str, files: bool, markup: bool) -> tuple[Row, list[st
     patterns = []
     for key in ("senders", "recipients"):
         held = item.get(key, [])
-        wanted = "a list of addresses and domains, like bob@example.com, example.com, .example.com or bob@"
-        if not isinstance(held, list) or not all(isinstance(one, str) and _PATTERN.match(one) for one in held):
+        wanted = f"a list of addresses and domains, like {FORMS}"
+        if not isinstance(held, list) or not all(valid(one) for one in held):
             problems.append(f"{label}.{key}: held {_held(held)}; it takes {wanted}")
             held = []
         patterns.append(tuple(one.lower() for one in held))

@@ -16,7 +16,7 @@ import sys
 from types import FrameType
 from typing import NamedTuple, NoReturn, Optional
 
-from . import settings
+from . import process, settings
 from .files import Spool, Trouble
 from .outline import Outline
 from .plan import received_from, sender_address
@@ -124,15 +124,7 @@ def _send(options: Settings, spool: Spool, sender: str, recipients: list[str]) -
     command += ["-f", sender or "<>", "--", *recipients]
     os.lseek(spool.descriptor, 0, os.SEEK_SET)
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-    child = os.posix_spawn(
-        options.sendmail, command, environment, file_actions=[(os.POSIX_SPAWN_DUP2, spool.descriptor, 0)]
-    )
-    try:
-        _, status = os.waitpid(child, 0)
-    except BaseException:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        raise
+    status = process.run(command, environment, [(os.POSIX_SPAWN_DUP2, spool.descriptor, 0)])
     if status:
         raise Trouble(f"{options.sendmail} ended with {_describe(status)}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, Optional
 
+from ..patterns import matches
 from .text import Text, normal
 
 #: A message that has this field has its disclaimer.
@@ -16,7 +17,7 @@ MARK = "X-Filter-Disclaimer"
 class Row(NamedTuple):
     """Texts, and whose mail gets them. A condition that is not given is met by all. Without texts: none is added."""
 
-    senders: tuple[str, ...]  #: patterns in lower case, as in access(5): user@domain, domain, .domain, user@
+    senders: tuple[str, ...]  #: patterns in lower case; see patterns.py
     recipients: tuple[str, ...]
     text: Optional[Text]
     html: Optional[Text]
@@ -46,14 +47,3 @@ def choose(rows: Iterable[Row], sender: str, recipient: str) -> Optional[Row]:
         ):
             return row if row.text is not None or row.html is not None else None
     return None
-
-
-def matches(pattern: str, address: str) -> bool:
-    """The forms of access(5); an extension after + may be left out."""
-    user, _, domain = address.lower().rpartition("@")
-    if pattern.startswith("."):
-        return domain.endswith(pattern)
-    if "@" not in pattern:
-        return domain == pattern
-    wanted, _, place = pattern.rpartition("@")
-    return place in ("", domain) and wanted in (user, user.split("+")[0])

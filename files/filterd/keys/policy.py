@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from typing import Any, NamedTuple
 
 from .. import values
 from ..findings import CATEGORIES
+from ..patterns import FORMS, valid
 from ..values import Address, Network, Wrong, key
 
 #: pass: on to the recipient. tag: on to the recipient, with header fields that say what was found.
@@ -19,8 +19,6 @@ from ..values import Address, Network, Wrong, key
 #: tempfail: 451, the message stays in the client's queue.
 DISPOSITIONS = ("pass", "tag", "quarantine", "discard", "reject", "bounce", "tempfail")
 
-_PATTERN = re.compile(r"(?:[^@\s]+@)?\.?[^@\s.]+(?:\.[^@\s.]+)*\Z|[^@\s]+@\Z")
-_PATTERNS = "recipients like bob@example.com, example.com, .example.com (its sub-domains) or bob@ (access(5))"
 _CONDITIONS = ("recipients", "clients", "listen")
 
 
@@ -66,9 +64,9 @@ def _rule(index: int, value: Any) -> Rule:
 
 
 def _recipient(value: Any) -> str:
-    if not isinstance(value, str) or not _PATTERN.match(value):
-        raise Wrong(f"{_PATTERNS}, not {json.dumps(value)[:60]},")
-    return value.lower()
+    if not valid(value):
+        raise Wrong(f"recipients like {FORMS} (access(5)), not {json.dumps(value)[:60]},")
+    return str(value).lower()
 
 
 def _rules_back(rules: tuple[Rule, ...]) -> list[dict[str, Any]]:
