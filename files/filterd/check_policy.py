@@ -27,6 +27,8 @@ def policy(settings: Config) -> list[tuple[str, str]]:
         lines.append((WARNING, f"on_clean is {settings.on_clean}: no mail is delivered"))
     if settings.on_scanner_failure == "pass":
         lines.append((WARNING, "on_scanner_failure is pass: mail that no scanner has seen is delivered"))
+    if settings.spam_scorer_configured and settings.on_scorer_failure == "pass":
+        lines.append((WARNING, "on_scorer_failure is pass: mail is delivered without a score when no scorer answers"))
     return lines
 
 

@@ -35,6 +35,12 @@ class Score(NamedTuple):
     tests: tuple[str, ...]  #: names of the rules that matched, in the scorer's order
     source: str
 
+    @property
+    def findings(self) -> list[Finding]:
+        """Spam, or nothing."""
+        words = f"score {self.score:.1f} of {self.threshold:.1f}"
+        return [Finding(SPAM, words, self.source)] if self.score >= self.threshold else []
+
 
 class ScannerFailure(Exception):
     """A scanner did not say what it thinks of the message."""

@@ -37,6 +37,7 @@ class Marks(NamedTuple):
     tags: tuple[str, ...]  #: categories that the copy is marked with
     findings: tuple[Finding, ...]
     quarantine_id: str  #: of a copy that was kept, "-" when there is none
+    unscored: bool = False  #: no spam scorer has answered
 
 
 def fields(marks: Marks) -> bytes:
@@ -46,6 +47,8 @@ def fields(marks: Marks) -> bytes:
         lines += _field("X-Virus-Scanned", f"{_SCANNED} {marks.hostname}")
     if marks.scores:
         lines += _spam_fields(marks)
+    elif marks.unscored:
+        lines += _field("X-Spam-Status", "Unknown, no spam scorer answered")
     alerts = [_alert(category, marks.findings) for category in marks.tags if category not in (SPAM, CLEAN)]
     if alerts:
         lines += _field("X-Filter-Alert", "; ".join(alerts))

@@ -31,7 +31,7 @@ from .outgoing import Edited, Outgoing
 from .policy import Decision
 from .reinjection import Reinjection
 from .reports import Reports, Store
-from .scan import VIRUS_SCANNER
+from .scan import SPAM_SCORER
 from .scan.panel import Panel
 from .scratch import ScratchFull
 from .smtp.esmtp import Envelope
@@ -79,7 +79,7 @@ class _Work:
         self.scanned = 0.0  # when the scan was over, 0 before that
         self.findings: list[Finding] = []
         self.scores: list[Score] = []
-        self.virus_scanned = False
+        self.virus_scanned = self.unscored = False
         self.decisions: list[Decision] = []  # one for each recipient
         self.quarantine_id = "-"
 
@@ -129,7 +129,7 @@ class Pipeline:
             return self._answer(work, replies, _worst(work.decisions), _all_dispositions(work.decisions))
         except ScannerFailure as failure:
             log.error(f"message id={message.id} {failure}")
-            reply = Reply(451, "4.3.0", f"Error: virus scanner not available, filter id={message.id}")
+            reply = Reply(451, "4.3.0", f"Error: scanner not available, filter id={message.id}")
             return self._answer(work, [reply] * recipients, "unscanned", "tempfail")
         except (OSError, ScratchFull) as error:
             log.error(f"message id={message.id} {error}")
@@ -149,13 +149,15 @@ class Pipeline:
         if any(finding.category == VIRUS for finding in work.findings):
             return
         outcome = await self._panel.ask(_Subject(message))
-        if VIRUS_SCANNER in outcome.failed and self._config.on_scanner_failure != "pass":
-            raise outcome.failures[0]
+        for kind, failure in outcome.failed.items():
+            if kind in self._config.indispensable and not any(item.category == VIRUS for item in outcome.findings):
+                raise failure
         for failure in outcome.failures:
             log.warning(f"message id={message.id} {failure}")
         work.virus_scanned = outcome.virus_scanned
         work.scores = outcome.scores
-        spam = [_spam(score) for score in outcome.scores if score.score >= score.threshold]
+        work.unscored = SPAM_SCORER in outcome.failed
+        spam = [finding for score in outcome.scores for finding in score.findings]
         # Scanners have read the attachments to their end, and the test pattern was looked for on the way.
         pattern = message.analysis.pattern_findings()
         work.findings = list(dict.fromkeys([*pattern, *work.findings, *outcome.findings, *spam]))
@@ -231,6 +233,7 @@ class Pipeline:
             decision.tags,
             tuple(work.findings),
             work.quarantine_id,
+            work.unscored and config.add_headers,
         )
         envelope = message.envelope
         if len(numbers) < len(envelope.recipients):
@@ -243,7 +246,7 @@ class Pipeline:
             if plan.edits:
                 header, edited, size = plan.header, Edited(plan.edits, content), size + plan.growth
         begins_empty = not header and message.spool.head(2) == b"\r\n"
-        change = headers.rewrite(header, begins_empty, added, bool(work.scores))
+        change = headers.rewrite(header, begins_empty, added, config.spam_scorer_configured)
         replies = await self._reinjection.of(message.peer).deliver(
             envelope,
             headers.Changed(change, edited) if change.head or change.replaced else edited,
@@ -362,10 +365,6 @@ class Pipeline:
     def given_up(self, message: Message, reason: str) -> None:
         """The message has no end here: nothing was sent, and its client will send it again."""
         self._accounts.given_up(message.id, message.front_queue_id, message.size, reason)
-
-
-def _spam(score: Score) -> Finding:
-    return Finding(SPAM, f"score {score.score:.1f} of {score.threshold:.1f}", score.source)
 
 
 def _groups(decisions: list[Decision]) -> dict[Decision, list[int]]:

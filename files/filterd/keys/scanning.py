@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 
 from .. import values
-from ..scan import VIRUS_SCANNER, settings
+from ..scan import SPAM_SCORER, VIRUS_SCANNER, settings
 from ..values import key
 
 
@@ -28,11 +28,28 @@ class ScanningKeys:
         "",
         "what becomes of a message that no virus scanner answered for",
     )
+    on_scorer_failure: str = key(
+        "tempfail",
+        values.choice("tempfail", "pass"),
+        "",
+        "what becomes of a message that no spam scorer answered for; with pass its X-Spam-Status says so",
+    )
+
+    @property
+    def indispensable(self) -> frozenset[str]:
+        """The kinds of scanners without whose word a message is deferred."""
+        chosen = ((VIRUS_SCANNER, self.on_scanner_failure), (SPAM_SCORER, self.on_scorer_failure))
+        return frozenset(kind for kind, disposition in chosen if disposition != "pass")
 
     @property
     def virus_scanner_configured(self) -> bool:
         """Whether anything but the built-in test pattern looks for viruses."""
         return any(settings.kind_of(item) == VIRUS_SCANNER for item in self.scanners)
+
+    @property
+    def spam_scorer_configured(self) -> bool:
+        """Whether X-Spam-* are ours to write."""
+        return any(settings.kind_of(item) == SPAM_SCORER for item in self.scanners)
 
     @property
     def attachments_are_scanned(self) -> bool:

@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
     scores: list[Score]
     virus_scanned: bool  #: a virus scanner has given a verdict
     failures: list[ScannerFailure]  #: of every scanner that was asked and did not answer
-    failed: frozenset[str]  #: kinds of which scanners are configured and none has given a verdict
+    failed: dict[str, ScannerFailure]  #: kinds of which none of the configured has given a verdict, and why
 
 
 class _Answers(NamedTuple):
@@ -66,14 +66,13 @@ class Panel:
         answers = await _side_by_side(rounds, lambda found: found.infected)
         verdicts = [verdict for found in answers for verdict in found.verdicts]
         findings = [finding for verdict in verdicts for finding in verdict.findings]
-        answered = {found.kind for found in answers if found.verdicts}
         return Outcome(
             # The same file may have been looked at as mail and by itself.
             list(dict.fromkeys(findings)),
             [verdict.score for verdict in verdicts if verdict.score is not None],
-            VIRUS_SCANNER in answered,
+            any(found.verdicts for found in answers if found.kind == VIRUS_SCANNER),
             [failure for found in answers for failure in found.failures],
-            frozenset(found.kind for found in answers) - answered,
+            {found.kind: found.failures[0] for found in answers if not found.verdicts},
         )
 
     async def _ask_kind(self, kind: str, subject: Subject) -> _Answers:

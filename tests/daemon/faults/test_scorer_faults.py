@@ -270,14 +270,59 @@ def test_mail_in_the_daemon_whose_scorer_is_in_trouble(start_daemon, downstream,
     server.script = silent
     scorer = {"type": "spamd", "address": server.address, "timeout": 0.4}
     daemon = start_daemon(scanners=[clamd.settings, scorer])
-    # then mail is answered after the time-out, and the log says who was the trouble
+    # then mail is deferred after the time-out, and the log says who was the trouble
     begin = time.monotonic()
-    assert lmtp(daemon.address)[0].code in (250, 451)
+    [reply] = lmtp(daemon.address)
+    assert reply.code == 451
+    assert "scanner not available" in reply.text
     assert time.monotonic() - begin < 3
     daemon.wait_for_log("spamd at .*no answer within 0.4 s")
+    assert downstream.transactions == []
     # and a virus is not held up by it
     daemon.reload(scanners=[clamd.settings, {**scorer, "timeout": 30}])
     clamd.verdict = lambda content: "Some.Virus FOUND"
     begin = time.monotonic()
     assert "quarantined" in lmtp(daemon.address)[0].text
     assert time.monotonic() - begin < 3
+
+
+def test_a_virus_counts_whether_the_scorer_answers_or_not(start_daemon, downstream, clamd, server):
+    # Given a scorer that has failed before the virus scanner says what it found
+    server.script = answer(b"")
+    daemon = start_daemon(scanners=[clamd.settings, {"type": "spamd", "address": server.address}])
+
+    def slow(content: bytes) -> str:
+        time.sleep(0.3)
+        return "Some.Virus FOUND"
+
+    clamd.verdict = slow
+    # then the policy for viruses holds
+    assert "quarantined" in lmtp(daemon.address)[0].text
+
+
+def test_mail_without_a_score_says_so_when_the_policy_passes_it(start_daemon, downstream, clamd, server):
+    # Given the policy to pass mail that no scorer answered for
+    server.script = answer(b"")
+    scorer = {"type": "spamd", "address": server.address}
+    daemon = start_daemon(scanners=[clamd.settings, scorer], on_scorer_failure="pass", add_headers=True)
+    # when a message comes in that claims to have been scored
+    forged = b"X-Spam-Status: No, score=-5.0 required=5.0\r\nX-Spam-Flag: NO\r\nSubject: x\r\n\r\nx\r\n"
+    assert lmtp(daemon.address, forged)[0].code == 250
+    # then it is delivered without that claim, and says what is true
+    [delivered] = downstream.accepted
+    header = delivered.content.partition(b"\r\n\r\n")[0] + b"\r\n"
+    assert b"X-Spam-Status: Unknown, no spam scorer answered\r\n" in header
+    assert header.lower().count(b"x-spam-") == 1
+    # and without the policy to say anything the claim is gone all the same
+    daemon.reload(scanners=[clamd.settings, scorer], on_scorer_failure="pass", add_headers=False)
+    assert lmtp(daemon.address, forged)[0].code == 250
+    assert b"x-spam-" not in downstream.accepted[1].content.lower()
+
+
+def test_a_message_over_the_size_limit_keeps_no_score_of_somebody_else(start_daemon, downstream, clamd, server):
+    scorer = {"type": "spamd", "address": server.address, "size_limit": 1024}
+    daemon = start_daemon(scanners=[clamd.settings, scorer])
+    large = b"X-Spam-Status: No, score=-5.0 required=5.0\r\nSubject: x\r\n\r\n" + b"x" * 70 * 30 + b"\r\n"
+    assert lmtp(daemon.address, large)[0].code == 250
+    assert b"x-spam-" not in downstream.accepted[0].content.lower()
+    assert server.connections == 0

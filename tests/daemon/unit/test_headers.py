@@ -49,6 +49,11 @@ def test_the_score_of_mail_that_is_no_spam():
     )
 
 
+def test_mail_that_no_scorer_answered_for_says_so():
+    text = b"X-Spam-Status: Unknown, no spam scorer answered\r\n"
+    assert fields(NOTHING._replace(unscored=True)) == text
+
+
 def test_the_score_of_spam_is_that_of_the_scorer_that_is_surest():
     scores = (Score(9.0, 8.0, ("A",), "rspamd"), Score(999.5, 5.0, ("GTUBE",), "spamd"))
     text = fields(NOTHING._replace(scores=scores, tags=("spam",)))

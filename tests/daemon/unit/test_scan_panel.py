@@ -60,7 +60,7 @@ def ask(*scanners: Scanner) -> Outcome:
 
 
 def test_nobody_to_ask():
-    assert ask() == Outcome([], [], False, [], frozenset())
+    assert ask() == Outcome([], [], False, [], {})
 
 
 def test_all_primaries_are_asked_at_the_same_time():
@@ -70,7 +70,7 @@ def test_all_primaries_are_asked_at_the_same_time():
     outcome = ask(*scanners)
     # then all of them together need hardly more, and all that they said is there
     assert time.monotonic() - begin < 0.39
-    assert outcome == Outcome(list(OVER_LIMIT.findings), [SCORED.score], True, [], frozenset())
+    assert outcome == Outcome(list(OVER_LIMIT.findings), [SCORED.score], True, [], {})
 
 
 def test_a_backup_is_not_asked_while_a_primary_answers():
@@ -78,35 +78,35 @@ def test_a_backup_is_not_asked_while_a_primary_answers():
     backup = Scanner(INFECTED, backup=True)
     outcome = ask(Scanner(FAILS), Scanner(CLEAN, after=0.05), backup)
     # then one answer of the primaries is enough: the message is scanned, and the failure is told
-    assert outcome == Outcome([], [], True, [FAILS], frozenset())
+    assert outcome == Outcome([], [], True, [FAILS], {})
     assert backup.state == "not asked"
 
 
 def test_the_backups_are_asked_when_all_primaries_fail():
     # Given primaries that fail and two backups, then both backups are asked, and what they find counts
     outcome = ask(Scanner(FAILS), Scanner(FAILS), Scanner(CLEAN, backup=True), Scanner(OVER_LIMIT, backup=True))
-    assert outcome == Outcome(list(OVER_LIMIT.findings), [], True, [FAILS, FAILS], frozenset())
+    assert outcome == Outcome(list(OVER_LIMIT.findings), [], True, [FAILS, FAILS], {})
 
 
 def test_all_fail():
     outcome = ask(Scanner(FAILS), Scanner(FAILS, backup=True))
-    assert outcome == Outcome([], [], False, [FAILS, FAILS], frozenset({VIRUS_SCANNER}))
+    assert outcome == Outcome([], [], False, [FAILS, FAILS], {VIRUS_SCANNER: FAILS})
 
 
 def test_kinds_do_not_stand_in_for_each_other():
     # Given a spam scorer that answers and virus scanners that fail, then mail has not been scanned
     backup = spam(SCORED, backup=True)
     outcome = ask(Scanner(FAILS), spam(SCORED), backup)
-    assert outcome == Outcome([], [SCORED.score], False, [FAILS], frozenset({VIRUS_SCANNER}))
+    assert outcome == Outcome([], [SCORED.score], False, [FAILS], {VIRUS_SCANNER: FAILS})
     assert backup.state == "not asked"
     # and the other way round
     outcome = ask(Scanner(CLEAN), spam(FAILS))
-    assert outcome == Outcome([], [], True, [FAILS], frozenset({SPAM_SCORER}))
+    assert outcome == Outcome([], [], True, [FAILS], {SPAM_SCORER: FAILS})
 
 
 def test_infected_wins_over_a_failure():
     outcome = ask(Scanner(FAILS), Scanner(INFECTED, after=0.02))
-    assert outcome == Outcome(list(INFECTED.findings), [], True, [FAILS], frozenset())
+    assert outcome == Outcome(list(INFECTED.findings), [], True, [FAILS], {})
 
 
 @pytest.mark.parametrize("slow", [Scanner(CLEAN, after=5), Scanner(FAILS, after=5), spam(SCORED, after=5)])
@@ -116,7 +116,7 @@ def test_a_virus_ends_the_round_at_once(slow):
     outcome = ask(slow, Scanner(INFECTED))
     # then nobody waits for it, and it does not go on behind our back
     assert time.monotonic() - begin < 1
-    assert outcome == Outcome(list(INFECTED.findings), [], True, [], frozenset())
+    assert outcome == Outcome(list(INFECTED.findings), [], True, [], {})
     assert slow.state == "given up"
 
 
