@@ -23,13 +23,27 @@ def options(role: Path) -> dict[str, Any]:
     return specs["argument_specs"]["main"]["options"]
 
 
+def by_expression(option: dict[str, Any], default: object) -> bool:
+    """Whether it has a type that an expression, which is a text, is not of."""
+    return option["type"] not in {"str", "path", "raw"} and isinstance(default, str)
+
+
 def test_there_are_roles() -> None:
     assert len(ROLES) >= 8
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_defaults_and_argument_specs_are_the_same(role: Path) -> None:
-    assert {name: option.get("default") for name, option in options(role).items()} == defaults(role)
+    known = defaults(role)
+    described = options(role)
+    assert set(described) == set(known)
+    for name, option in described.items():
+        if by_expression(option, known[name]):
+            # what evaluates the documentation wants a number here, and there is none before the play runs
+            assert "default" not in option, name
+            assert "By default" in option["description"], name
+        else:
+            assert option.get("default") == known[name], name
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
