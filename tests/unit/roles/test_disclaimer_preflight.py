@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Texts of disclaimers that cannot be used are refused at preflight, with file and line, before a host is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[3]
+PLAY = """
+- hosts: all
+  gather_facts: true
+  gather_subset: [min]
+  tasks:
+    - ansible.builtin.include_role: {name: mailops.filter_stack.ROLE, tasks_from: preflight}
+"""
+HOST = {
+    "ansible_connection": "local",
+    "ansible_python_interpreter": sys.executable,
+    # a host that has nothing yet
+    "filter_facts_postfix_installed": False,
+    "filter_stack_disclaimer": "bundled",
+    "filter_stack_message_size_limit": 10240000,
+}
+
+
+def preflight(home: Path, role: str = "filter_disclaimer", **variables: Any) -> tuple[int, str]:
+    """The preflight of a role alone: exit code, and what it printed, in one line. Play and inventory are in `home`."""
+    (home / "play.yml").write_text(PLAY.replace("ROLE", role))
+    (home / "hosts.json").write_text(json.dumps({"all": {"hosts": {"mail": {**HOST, **variables}}}}))
+    command = ["ansible-playbook", "-i", str(home / "hosts.json"), str(home / "play.yml")]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".ansible/collections"),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
+    }
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd=home, stdin=subprocess.DEVNULL
+    )
+    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+
+
+def test_every_problem_is_named_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    latin = tmp_path / "files/latin.txt"
+    latin.write_bytes("First\nGrüße\n".encode("latin-1"))
+    crossed = tmp_path / "crossed.html"
+    crossed.write_text("<p>\n<b>x</p>\n</b>")
+    code, words = preflight(
+        tmp_path,
+        filter_stack_disclaimer_text="First\nfor ${recipient}",
+        filter_stack_disclaimer_html="no markup",
+        filter_disclaimer_texts=[
+            {"senders": ["a.example"], "text_file": "latin.txt", "html_file": str(crossed)},
+            {"senders": ["b.example"], "text": "one\n\ncosts 5 $", "html": "<p>x"},
+            {"senders": ["c.example"], "text_file": "missing.txt"},
+        ],
+        filter_disclaimer_header="Subject: x",
+    )
+    assert code != 0
+    for problem in (
+        f"{latin}:2: is not valid UTF-8 (byte 0xfc)",
+        f"{crossed}:2: has </p> where it takes </b> for line 2",
+        "filter_disclaimer_texts[1].text:3: has a $ alone",
+        "filter_disclaimer_texts[1].html:1: has <p>, which is never closed",
+        "missing.txt: cannot be read: No such file or directory",
+        "filter_stack_disclaimer_text:2: has the unknown variable ${recipient}; there are ${date}",
+        "filter_stack_disclaimer_html:1: has no markup",
+        "the header field 'Subject: x': it takes one like X-Terms: ",
+    ):
+        assert problem in words
+
+
+def test_texts_from_files_beside_the_play_and_the_inventory_pass(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/a.txt").write_text("${sender_name}, Köln, 5 $$\n")
+    (tmp_path / "b.html").write_text("<p>${sender_name}, K&ouml;ln<br>\n${date:%d.%m.%Y}</p>\n")
+    code, words = preflight(
+        tmp_path,
+        filter_disclaimer_text_file="a.txt",
+        filter_disclaimer_html_file="b.html",
+        filter_disclaimer_texts=[{"recipients": ["example.com"]}, {"senders": ["anna@"], "text_file": "files/a.txt"}],
+        filter_disclaimer_header="X-Terms: see there",
+    )
+    assert code == 0, words
+
+
+def test_the_daemons_texts_are_refused_likewise(tmp_path: Path) -> None:
+    rows = [{"recipients": ["example.com"]}, {"text": "one\n${nonsense}"}]
+    code, words = preflight(tmp_path, "filter_daemon", filter_daemon_disclaimers=rows)
+    assert code != 0
+    assert "disclaimers: held" in words
+    assert "[1].text:2: has the unknown variable ${nonsense}" in words
