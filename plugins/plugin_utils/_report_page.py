@@ -245,17 +245,11 @@ def _capacity(status: Mapping[str, Any], now: float) -> str:
         ),
         (
             "scratch",
-            capacity_bar(
-                scratch["used"], scratch["capacity"], f"{_size(scratch['used'])} of {_size(scratch['capacity'])}"
-            ),
+            capacity_bar(scratch["used"], scratch["capacity"], scratch["words"]),
         ),
         (
             "quarantine",
-            capacity_bar(
-                kept,
-                None if room is None else kept + room,
-                f"{quarantine['messages']} messages, {_size(kept)}; room for {_size(room)}",
-            ),
+            capacity_bar(kept, None if room is None else kept + room, quarantine["words"]),
         ),
     ]
     if quarantine.get("oldest"):
@@ -278,10 +272,7 @@ def _figures(status: Mapping[str, Any]) -> str:
         return html.escape(", ".join(f"{count} {word}" for word, count in messages[name].items())) or "none"
 
     rows = [
-        (
-            "messages",
-            f"{messages['total']}, {_size(messages['bytes'])}; {messages['per_minute']['5m']:g} a minute lately",
-        ),
+        ("messages", html.escape(messages["words"])),
         ("verdicts", counts("by_verdict")),
         ("recipients", counts("recipients")),
         ("given up", counts("given_up")),
@@ -293,7 +284,7 @@ def _figures(status: Mapping[str, Any]) -> str:
 def _latency(status: Mapping[str, Any]) -> str:
     rows = "".join(
         f"<tr><td>{stage}</td>"
-        + "".join(f"<td>{_time(times[word])}</td>" for word in ("average", "p50", "p95", "p99"))
+        + "".join(f"<td>{html.escape(times['words'][word])}</td>" for word in ("average", "p50", "p95", "p99"))
         + "</tr>"
         for stage, times in status["latency"].items()
     )
@@ -321,18 +312,3 @@ def _age(seconds: float) -> str:
             unit = {"day": 86400, "hour": 3600, "minute": 60}[word]
             return _count(int(seconds // unit), word)
     return _count(max(0, int(seconds)), "second")
-
-
-def _size(number: float | None) -> str:
-    if number is None:
-        return "?"
-    value = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -39,7 +39,10 @@ def document(
     history: list[Document],
     warnings: list[Document],
 ) -> Document:
-    """Everything. `lately` is what came in the last five minutes."""
+    """Everything. `lately` is what came in the last five minutes.
+
+    What has `words` is told in them to people, here and on the page of the report, so that both say the same.
+    """
 
     def number(name: str) -> float | None:
         return totals.get(Slot(name))
@@ -72,6 +75,8 @@ def document(
         "workers": workers,
         "worker_restarts": whole("worker_restarts"),
         "messages": {
+            "words": f"{int(totals.count('messages'))}, {_size(whole('message_bytes'))}; "
+            f"{rates['1m']:g}/min now, {rates['5m']:g}/min in 5 min",
             "total": int(totals.count("messages")),
             "bytes": whole("message_bytes"),
             "per_minute": dict(rates),
@@ -81,19 +86,16 @@ def document(
             "given_up": by_label(totals, "given_up", "reason"),
             "reinjection_failures": whole("reinjection_failures"),
         },
-        "latency": {
-            stage: {
-                "average": round(lately.average("stage_seconds", (("stage", stage),)), 4),
-                **{
-                    word: round(quantile(lately.buckets("stage_seconds", (("stage", stage),)), SECONDS, part), 4)
-                    for word, part in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-                },
-            }
-            for stage in STAGES
-        },
+        "latency": {stage: _latency(lately, stage) for stage in STAGES},
         "scanners": scanners,
-        "scratch": {"used": whole("scratch_used_bytes"), "capacity": whole("scratch_capacity_bytes")},
+        "scratch": {
+            "words": f"{_size(whole('scratch_used_bytes'))} of {_size(whole('scratch_capacity_bytes'))}",
+            "used": whole("scratch_used_bytes"),
+            "capacity": whole("scratch_capacity_bytes"),
+        },
         "quarantine": {
+            "words": f"{whole('quarantine_messages')} messages, {_size(whole('quarantine_bytes'))}, "
+            f"{_size(whole('quarantine_free_bytes'))} free, reserve {_size(config.quarantine_reserve)}",
             "messages": whole("quarantine_messages"),
             "bytes": whole("quarantine_bytes"),
             "oldest": number("quarantine_oldest_timestamp_seconds") or None,
@@ -108,6 +110,16 @@ def document(
         "history": history,
         "warnings": warnings,
     }
+
+
+def _latency(lately: Totals, stage: str) -> Document:
+    """Seconds that messages spent in a stage, and the same in words."""
+    labels = (("stage", stage),)
+    counts = lately.buckets("stage_seconds", labels)
+    found = {"average": lately.average("stage_seconds", labels)}
+    found.update({word: quantile(counts, SECONDS, part) for word, part in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))})
+    rounded = {word: round(seconds, 4) for word, seconds in found.items()}
+    return {"words": {word: _time(seconds) for word, seconds in rounded.items()}, **rounded}
 
 
 def drift(running: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[Document]:
@@ -141,23 +153,21 @@ def screen(data: Document, now: float, colour: bool = False) -> str:
     if not data.get("running"):
         return "\n".join([paint("not running: ", RED) + str(data.get("error", "")), *_deployed(data)])
     running, messages, quarantine = data["running"], data["messages"], data["quarantine"]
-    instances, scratch, rates = data["instances"], data["scratch"], messages["per_minute"]
+    instances, scratch = data["instances"], data["scratch"]
     state = paint("running", GREEN) if not data["warnings"] else paint(f"{len(data['warnings'])} warnings", YELLOW)
     since = duration(now - running["since"])
-    places = _bar(instances["in_flight"], instances["size"])
-    speed = f"{rates['1m']:g}/min now, {rates['5m']:g}/min in 5 min"
+    places = _bar(instances["in_flight"], instances["size"]) + f"{instances['in_flight']} of {instances['size']}"
     lines = [
         f"{paint('filter-daemon ' + running['version'], BOLD)}  {state}  for {since}  pid {running['pid']}",
         f"code {running['code']}  configuration {running['fingerprint']}  {running['interpreter']}",
         *_drift_lines(data, paint),
         "",
         f"instances   {places}, {instances['waiting']} waiting, {data['clients']} connections",
-        f"scratch     {_bar(scratch['used'], scratch['capacity'], _size)}",
-        f"quarantine  {quarantine['messages']} messages, {_size(quarantine['bytes'])}, "
-        f"{_size(quarantine['free'])} free, reserve {_size(quarantine['reserve'])}"
+        f"scratch     {_bar(scratch['used'], scratch['capacity'])}{scratch['words']}",
+        f"quarantine  {quarantine['words']}"
         + (f", oldest {duration(now - quarantine['oldest'])}" if quarantine["oldest"] else ""),
         "",
-        f"messages    {messages['total']}, {_size(messages['bytes'])}; {speed}",
+        f"messages    {messages['words']}",
         f"verdicts    {_counts(messages['by_verdict'])}",
         f"recipients  {_counts(messages['recipients'])}",
     ]
@@ -167,7 +177,8 @@ def screen(data: Document, now: float, colour: bool = False) -> str:
         )
     lines += ["", "last 5 min    average      p50      p95      p99"]
     for stage, times in data["latency"].items():
-        lines.append(f"{stage:11}" + "".join(f"{_time(times[word]):>9}" for word in ("average", "p50", "p95", "p99")))
+        words = times["words"]
+        lines.append(f"{stage:11}" + "".join(f"{words[word]:>9}" for word in ("average", "p50", "p95", "p99")))
     if data["scanners"]:
         lines.append("")
     for scanner in data["scanners"]:
@@ -211,10 +222,6 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
 
 
-def _plain(number: int | None) -> str:
-    return "?" if number is None else str(number)
-
-
 def _size(number: int | None) -> str:
     if number is None:
         return "?"
@@ -230,11 +237,12 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
-def _bar(used: int | None, size: int | None, show: Any = _plain) -> str:
+def _bar(used: int | None, size: int | None) -> str:
+    """How much is in use, for what stands behind it; nothing when that is not known."""
     if used is None or not size:
-        return f"{show(used)} of {show(size)}"
+        return ""
     filled = min(20, round(20 * used / size))
-    return f"[{'#' * filled}{'.' * (20 - filled)}] {show(used)} of {show(size)}"
+    return f"[{'#' * filled}{'.' * (20 - filled)}] "
 
 
 def iso(seconds: float) -> str:

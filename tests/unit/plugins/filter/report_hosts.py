@@ -14,7 +14,7 @@ def status(**changes: Any) -> dict[str, Any]:
     """What `filter-daemon status --json` says of a daemon that is well."""
     stages = {"wait": 0.1, "scan": 0.6, "deliver": 0.5, "total": 1.2}
     latency = {
-        name: {"average": 0.012 * part, "p50": 0.008 * part, "p95": 0.03 * part, "p99": 0.08 * part}
+        name: {"words": {"average": "12.0 ms", "p50": "8.0 ms", "p95": "30.0 ms", "p99": "80.0 ms"}, "p95": 0.03 * part}
         for name, part in stages.items()
     }
     return {
@@ -29,6 +29,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "drift": [],
         "instances": {"size": 4, "in_flight": 1, "waiting": 0},
         "messages": {
+            "words": "43211, 87.0 MiB; 22/min now, 21.4/min in 5 min",
             "total": 43211,
             "bytes": 91_234_567,
             "per_minute": {"1m": 22.0, "5m": 21.4},
@@ -38,8 +39,9 @@ def status(**changes: Any) -> dict[str, Any]:
         },
         "latency": latency,
         "scanners": [{"name": "clamd", "asked": 43211, "failed": 2, "average": 0.007, "signatures": NOW - 32400}],
-        "scratch": {"used": 12_000_000, "capacity": 107_520_000},
+        "scratch": {"words": "11.4 MiB of 103 MiB", "used": 12_000_000, "capacity": 107_520_000},
         "quarantine": {
+            "words": "211 messages, 39.1 MiB, 16.8 GiB free, reserve 100 MiB",
             "messages": 211,
             "bytes": 41_000_000,
             "oldest": NOW - 86400,
