@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
@@ -16,11 +15,13 @@ from .mime import Walker
 from .names import extensions
 from .reading import Consumer, Part
 from .rules import Collection, Rules, default_rules
-from .streams import streams
+from .streams import MAIL_LIMIT, streams
 from .types import BY_EXTENSION, HEAD, Kind, real_type
+from .uuencode import OldEncodings
 
-#: How files are written into text without MIME: uuencode, yEnc, BinHex. Only a scanner's mail parser decodes them.
-_UUENCODE = re.compile(rb"(?:\A|\n)begin(?:-base64)? [0-7]{3,4} ")
+#: Decoded bytes of one part after which it is left to the scanner's reading. Decoding at most doubles what it decodes
+#: (bare line ends), so a message with such a part is larger than what `auto` gives as mail alone.
+_ENOUGH = max(2 * MAIL_LIMIT, HEAD)
 
 
 class Archive(NamedTuple):
@@ -74,15 +75,21 @@ class Analysis:
             # A scanner that is asked thousands of times for one message is asked for no other one.
             yield iter(content)
             return
-        for stream in streams(mode, content, size, self.attachments, self.old_encodings):
-            yield stream if self.rules.decode_all else self._searched(stream)
+        known, all_decoded = self.old_encodings, self.rules.decode_all
+        for stream in streams(mode, content, size, self.attachments, known, all_decoded):
+            yield stream if all_decoded else self._searched(stream)
+        if mode == "auto" and self.old_encodings and not known and size > MAIL_LIMIT:
+            yield iter(content)
 
     def _searched(self, stream: Iterator[bytes]) -> Iterator[bytes]:
-        search = eicar.PatternSearch()
+        pattern, old = eicar.PatternSearch(), OldEncodings()
         for piece in stream:
-            search.feed(piece)
+            pattern.feed(piece)
+            if b"\0" not in piece:
+                old.feed(piece)
             yield piece
-        self._found_in_part = self._found_in_part or search.found
+        self._found_in_part = self._found_in_part or pattern.found
+        self.old_encodings = self.old_encodings or old.found
 
     @property
     def too_many_parts(self) -> bool:
@@ -137,19 +144,22 @@ class Analysis:
 class _Look:
     """Looks at one part as it comes: its type, the test pattern, old encodings."""
 
-    __slots__ = ("_analysis", "_file", "_head", "_number", "_part", "_search")
+    __slots__ = ("_analysis", "_file", "_head", "_number", "_old", "_part", "_search", "_seen")
 
     def __init__(self, analysis: Analysis, part: Part, number: int) -> None:
         self._analysis = analysis
         self._part = part
         self._number = number
         self._search = eicar.PatternSearch()
+        self._old = OldEncodings()
+        self._seen = 0
         self._head: Optional[bytes] = b""  # until the type is known
         self._file = False  # it is no text, whatever it says
 
     def take(self, data: bytes) -> bool:
         """The next piece; empty at the end. True: what follows need not be decoded."""
         analysis = self._analysis
+        self._seen += len(data)
         self._search.feed(data)
         if self._search.found:
             analysis.found_pattern()
@@ -161,13 +171,8 @@ class _Look:
                 self._head = None
                 analysis.typed(self._number, self._part, kind)
         # What holds a NUL byte and is not called text is a file, and a file is scanned as one.
-        if not analysis.old_encodings and (self._part.text or b"\0" not in data) and _has_old_encoding(data):
-            analysis.found_old_encoding()
-        return self._file and not analysis.rules.decode_all
-
-
-def _has_old_encoding(data: bytes) -> bool:
-    # Plain searches first: this looks at every byte of every message.
-    if (b"\nbegin" in data or data.startswith(b"begin")) and _UUENCODE.search(data):
-        return True
-    return b"=ybegin " in data or b"converted with BinHex" in data
+        if not analysis.old_encodings and (self._part.text or b"\0" not in data):
+            self._old.feed(data)
+            if self._old.found:
+                analysis.found_old_encoding()
+        return (self._file or self._seen > _ENOUGH) and not analysis.rules.decode_all

@@ -23,21 +23,23 @@ MAIL_LIMIT = 16384
 
 
 def streams(
-    mode: str, content: Iterable[bytes], size: int, attachments: bool, whole_needed: bool
+    mode: str, content: Iterable[bytes], size: int, attachments: bool, whole_needed: bool, text_known: bool = True
 ) -> Iterator[Iterator[bytes]]:
     """The streams for one message; each must be read before the next is asked for.
 
     `attachments`: the message has parts that are not text. `whole_needed`: its text holds what only a mail parser
-    decodes, so `auto` gives it whole.
+    decodes, so `auto` gives it whole. `text_known`: all of its text was decoded and looked at when it came.
     """
     as_mail = mode != "parts"
     whole = mode in ("whole", "both") or whole_needed or size <= MAIL_LIMIT
     if as_mail:
         yield iter(content) if whole else _beginning(content, MAIL_LIMIT)
-    if mode == "whole" or (mode == "auto" and whole and not attachments):
+    if mode == "whole":
         return
-    # Text has been seen as part of the whole mail.
-    skip_text = mode == "auto" and whole
+    # Text has been seen as part of the whole mail, and what is small has been decoded too.
+    skip_text = mode == "auto" and whole and (text_known or size <= MAIL_LIMIT)
+    if skip_text and not attachments:
+        return
     for _, stream in parts(content, lambda _number, part: not (skip_text and part.text)):
         yield stream
 

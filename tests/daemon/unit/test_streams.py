@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterd.content.analysis import Analysis
+from filterd.content.rules import Rules
 from filterd.content.streams import MAIL_LIMIT, streams
+from filterd.content.uuencode import OldEncodings
+from filterd.keys.content import ContentKeys
 
 ATTACHMENT = bytes(range(256)) * 8
 TEXT = b"A line of text that says nothing at all.\r\n" * 10
@@ -58,6 +61,38 @@ def test_of_a_large_message_the_beginning_is_scanned_as_mail_and_every_part_by_i
 def test_text_in_encodings_of_another_age_makes_a_large_message_be_scanned_whole(line):
     content = message(TEXT * 200 + line + TEXT)
     assert given_to_scanner("auto", content) == [content, ATTACHMENT]
+
+
+MARKS = [
+    b"begin 644 tool.exe\r\n",
+    b"=ybegin line=128 size=4 name=a\r\n",
+    b"(This file must be converted with BinHex 4.0)\r\n",
+]
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("step", [7, 1000, 1000000])
+@pytest.mark.parametrize("lines", [10, 300, 1000])
+def test_text_in_encodings_of_another_age_is_noticed_at_the_latest_while_a_scanner_reads(mark, step, lines):
+    text = TEXT * (lines // 10) + mark + TEXT
+    content = message(text)
+    pieces = [content[start : start + step] for start in range(0, len(content), step)]
+    analysis = Analysis(Rules.of(ContentKeys(), decode_all=False))
+    for piece in pieces:
+        analysis.feed(piece)
+    analysis.finish()
+    given = [b"".join(stream) for stream in analysis.streams("auto", pieces, len(content))]
+    assert content in given
+    assert ATTACHMENT in given
+
+
+@given(data=st.binary(max_size=400), step=st.integers(1, 50), mark=st.sampled_from(MARKS), lead=st.binary(max_size=90))
+def test_marks_are_found_however_the_text_is_cut(data, step, mark, lead):
+    text = lead + b"\n" + mark + data
+    search = OldEncodings()
+    for start in range(0, len(text), step):
+        search.feed(text[start : start + step])
+    assert search.found
 
 
 def test_an_attachment_that_calls_itself_text_is_still_scanned_by_itself():
