@@ -98,22 +98,71 @@ def test_a_converge_and_the_way_back(
     assert not master(state="absent", services=KEYS)["changed"]
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in DATA.joinpath("master.cf").glob("*.cf")))
-def test_files_from_the_field(master: Master, etc_postfix: Path, postconf: Callable[..., str], name: str) -> None:
+#: What each mode does besides the fragment; before the queue, options of two entries that are not ours.
+OVERLAYS: dict[str, list[dict[str, Any]]] = {
+    "after the queue": [],
+    "before the queue": [
+        {
+            "service": "smtp/inet",
+            "maxproc": "20",
+            "options": {
+                "content_filter": None,
+                "smtpd_proxy_filter": "127.0.0.1:10024",
+                "smtpd_proxy_timeout": "100s",
+                "smtpd_client_connection_count_limit": "10",
+            },
+        },
+        {"service": "cleanup/unix", "options": {"always_bcc": "", "syslog_name": "postfix/two words"}},
+    ],
+}
+
+
+@pytest.mark.parametrize("mode", OVERLAYS)
+@pytest.mark.parametrize(
+    "name", ["debian12.cf", *sorted(path.name for path in DATA.joinpath("master.cf").glob("*.cf"))]
+)
+def test_files_from_the_field(
+    master: Master, etc_postfix: Path, postconf: Callable[..., str], name: str, mode: str
+) -> None:
     path = etc_postfix / "master.cf"
-    content = DATA.joinpath("master.cf", name).read_bytes()
+    # the one of Debian 12 is that of the package
+    content = path.read_bytes() if name == "debian12.cf" else DATA.joinpath("master.cf", name).read_bytes()
     path.write_bytes(content)
+    wanted = {"fragment": FRAGMENT, "overlays": OVERLAYS[mode]}
     if name == "duplicates.cf":
-        result = master(fragment=FRAGMENT, fails=True)
+        result = master(**wanted, fails=True)
         assert f"{path}, line 7: the service relay/unix is already defined in line 6" in result["msg"]
         assert path.read_bytes() == content
         return
     # The file with tabs has a service of that name, which has to come back as it was.
-    assert master(fragment=FRAGMENT)["validated"]
-    assert not master(fragment=FRAGMENT)["changed"]
+    done = master(**wanted)
+    assert done["validated"]
+    assert not master(**wanted)["changed"]
     assert postconf("-M", "scan/unix").startswith(SCAN_LINE)
-    assert master(state="absent", fragment=FRAGMENT)["changed"]
+    # every line of the entries that are not ours is there, in its order and byte for byte
+    ours = {f"{one['name']}/{one['type']}" for one in done["services"]}
+    kept, lines = outside(content, ours), iter(path.read_bytes().splitlines())
+    assert [line for line in kept if line not in lines] == []
+    if OVERLAYS[mode]:
+        assert postconf("-P", "smtp/inet/smtpd_proxy_filter").endswith("= 127.0.0.1:10024")
+        assert postconf("-P", "cleanup/unix/syslog_name").endswith("= postfix/two words")
+    # and from mode to mode and away again they are as they came
+    other = next(overlays for overlays in OVERLAYS.values() if overlays != OVERLAYS[mode])
+    assert master(fragment=FRAGMENT, overlays=other, purge=True)["changed"]
+    assert master(state="absent", services=sorted(ours | {one["service"] for one in other}))["changed"]
     assert path.read_bytes() == content
+
+
+def outside(content: bytes, services: set[str]) -> list[bytes]:
+    """The lines of a master.cf that belong to none of these services: comments, and all of every other entry."""
+    lines, ours = [], False
+    for line in content.splitlines():
+        if line[:1] not in (b"#", b" ", b"\t", b""):
+            fields = line.split()
+            ours = f"{fields[0].decode()}/{fields[1].decode()}" in services
+        if not ours:
+            lines.append(line)
+    return lines
 
 
 def test_owner_mode_and_a_symbolic_link_survive(master: Master, etc_postfix: Path) -> None:
