@@ -120,7 +120,9 @@ TROUBLE: dict[str, tuple[Script, str]] = {
 def test_trouble_is_a_failure_in_time(server, kind, trouble):
     # Given a server in trouble, then there is no score, soon, whatever the size of the message
     server.script, words = TROUBLE[trouble]
-    given = {"type": kind, "address": server.address, "timeout": 0.5, "size_limit": 1 << 30}
+    # a busy machine must not make a time-out of what is something else
+    timeout = 0.5 if "no answer" in words else 2
+    given = {"type": kind, "address": server.address, "timeout": timeout, "size_limit": 1 << 30}
     for content in (CLEAN, LARGE):
         begin = time.monotonic()
         with pytest.raises(ScannerFailure, match=words) as caught:
