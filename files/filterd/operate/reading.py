@@ -7,10 +7,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple, Union
+from typing import BinaryIO, NamedTuple, Union
 
 from .ledger import held
-from .record import FORMAT, Line
+from .record import Line
+from .shape import complaint
 
 #: Bytes of one line that are read; the daemon writes none that is longer.
 _LINE_LIMIT = 64 << 20
@@ -94,24 +95,5 @@ def _parsed(path: str, number: int, offset: int, line: bytes) -> Union[Read, Bro
         data = json.loads(line)
     except (ValueError, RecursionError):
         return Broken(path, number, offset, f"is no JSON: {line[:40]!r}")
-    words = _complaint(data)
+    words = complaint(data)
     return Broken(path, number, offset, words) if words else Read(path, number, data)
-
-
-def _complaint(data: Any) -> str:
-    """Why it is no line of a ledger, empty when it is one. Readers need not check again what is checked here."""
-    if not isinstance(data, dict) or data.get("v") != FORMAT:
-        return f"is no line of format {FORMAT}"
-    wanted: dict[str, Any] = {"time": (int, float), "writer": str, "n": int, "event": str}
-    if data.get("event") == "message":
-        wanted.update(dict.fromkeys(("id", "front", "client", "sender", "verdict", "disposition"), str))
-        wanted.update(size=int, message_id=str, recipients=list, seconds=list)
-    for name, kind in wanted.items():
-        if not isinstance(data.get(name), kind):
-            return f"has no {name} as it should be"
-    for item in data.get("recipients", []) if data["event"] == "message" else []:
-        if not isinstance(item, dict) or not all(
-            isinstance(item.get(name), str) for name in ("address", "end", "reply")
-        ):
-            return "has recipients that are none"
-    return ""

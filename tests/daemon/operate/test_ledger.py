@@ -16,12 +16,14 @@ import pytest
 from harness.behaviour import close, late, reply, wait_until
 from harness.clamd import EICAR
 from harness.client import Client, ConnectionClosed, lmtp, smtp, stuff
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filterd.findings import Finding, Score
-from filterd.operate import ledger, reading
+from filterd.operate import audit, ledger, reading, trace
+from filterd.operate.commands import _narrated, _told
 from filterd.operate.record import Privacy, Recipient, Record, encoded, end_of, line, message_id
+from filterd.operate.shape import complaint
 from filterd.smtp.reply import Reply
 
 PASSED = Reply(250, "2.0.0", "Ok: filter id=0123456789, reinjected as 250 2.0.0 Ok: queued as 4BACK000001")
@@ -241,6 +243,58 @@ class TestReading:
             path.write_bytes(data)
             count = len(data.split(b"\n")) - data.endswith(b"\n") if data else 0
             assert len(list(reading.lines(str(path)))) == count
+
+
+MESSAGE = {"id": "fb13a8065d", "front": "4F1A2B3C4D", "client": "192.0.2.1", "sender": "alice@example.com"}
+MESSAGE |= {"event": "message", "size": 71, "message_id": "<x@y>", "verdict": "virus", "disposition": "quarantine"}
+MESSAGE |= {"seconds": [0.1, 0.2, 0.3, 1.5], "findings": [["virus", "Eicar", "clamd"]], "quarantine": "Q1"}
+MESSAGE |= {"recipients": [{"address": "bob@example.com", "end": "delivered", "reply": "250 ok", "queue_id": "4F1B"}]}
+RELEASED = {"quarantine": "Q1", "recipient": "bob@example.com", "reply": "250 ok", "queue_id": "4F1C"}
+EVENTS = [
+    MESSAGE,
+    {"event": "given up", "id": "0123456789", "front": "-", "size": 3, "reason": "deadline"},
+    {"event": "released", **RELEASED},
+    {"event": "deleted", "quarantine": "Q1", "why": "released to all"},
+    {"event": "worker ended", "worker": "a.2", "lines": 5},
+]
+ODD = st.one_of(
+    st.sampled_from([None, True, -1, 10**400, float("nan"), float("inf"), 1e308, "", [], {}, [[]], [1], [[1, 2, 3]]]),
+    st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=4)),
+)
+
+
+class TestStrangeValues:
+    """A line that is JSON, but holds what the daemon never wrote."""
+
+    @pytest.mark.parametrize("number", range(len(EVENTS)))
+    def test_lines_of_the_daemon_are_taken(self, number):
+        assert complaint({"v": 1, "time": 1.8e9, "writer": "a.1", "n": 1, **EVENTS[number]}) == ""
+
+    @settings(max_examples=300)
+    @given(st.sampled_from(EVENTS), st.data(), ODD)
+    def test_nothing_ends_audit_or_trace(self, event, data, odd):
+        line_ = {"v": 1, "time": 1.8e9, "writer": "a.1", "n": 1, **event}
+        # one value, or one within a value, is another one
+        place, holder = data.draw(st.sampled_from(sorted(line_))), line_
+        if isinstance(line_[place], list) and data.draw(st.booleans()):
+            holder = line_[place] = [*line_[place]]
+            place = data.draw(st.integers(0, len(holder) - 1))
+        holder[place] = odd
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "ledger.jsonl"
+            path.write_text("".join(json.dumps(one) + "\n" for one in (line_, {**line_, **MESSAGE, "v": 1})))
+            ledgers = audit.Ledgers(0.0, complete=True)
+            for item in reading.lines(str(path)):
+                ledgers.take(item)
+            report = audit.judge(ledgers, {}, set(), [], True, 1.8e9)
+            assert list(_told(report, str(path), 1, "none"))
+            assert json.dumps(audit.as_json(report))
+            good = [item.data for item in reading.lines(str(path)) if isinstance(item, reading.Read)]
+            for word in ("fb13a8065d", "bob@example.com", "Q1"):
+                for story in trace.stories(trace.Wanted(word, Privacy("full")), lambda: good, list, set()):
+                    assert list(_narrated(story))
+        # what is no line as it should be is told with its place
+        assert [item.number for item in report.broken] == [1] * bool(complaint(line_)) + [2] * (len(good) == 0)
 
 
 class TestDaemon:
