@@ -13,9 +13,27 @@ from pathlib import Path
 
 import pytest
 from harness.behaviour import wait_until
+from harness.disclaimer import Program
 
 LETTER = b"From: Anna <anna@example.com>\nSubject: x\n\nHello\n"
 BOTH = pytest.mark.parametrize("name", ["bundled", "altermime"])
+
+
+def slow_down(made: Program, name: str, here: Path) -> None:
+    """Let it take a second over adding the text, and make the file `here` when it is about to."""
+    if name == "altermime":
+        slow = made.home / "altermime"
+        slow.write_text(f'#!/bin/sh\ntouch {here}\nsleep 1\nexec /usr/bin/altermime "$@"\n')
+        slow.chmod(0o755)
+        made.configure(altermime=str(slow))
+        return
+    line = "    from filterd.disclaimer.program import main\n"
+    slower = f"""
+    from filterd.disclaimer import bundled
+    real = bundled.apply
+    bundled.apply = lambda *given: (open({str(here)!r}, "w").close(), time.sleep(1), real(*given))[2]
+"""
+    made.script.write_text(made.script.read_text().replace(line, line + slower))
 
 
 @BOTH
@@ -165,12 +183,7 @@ class TestBothPrograms:
         made = program(name)
         here = tmp_path / "here"
         if stage == "adding":
-            if name == "bundled":
-                return  # it takes no time; the file that it writes is like the one it reads
-            slow = made.home / "altermime"
-            slow.write_text(f'#!/bin/sh\ntouch {here}\nsleep 1\nexec /usr/bin/altermime "$@"\n')
-            slow.chmod(0o755)
-            made.configure(altermime=str(slow))
+            slow_down(made, name, here)
         if stage == "sending":
             made.sendmail(before=f"touch {here}; sleep 1")
         with subprocess.Popen(made.command(), stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -189,6 +202,23 @@ class TestBothPrograms:
         whole = made.messages()
         assert len(whole) == (1 if stage == "sending" else 0)
         assert all(message.rstrip().endswith(b"Beispiel GmbH") for message in whole)
+
+    def test_killed_at_any_moment_it_leaves_nothing_behind_and_sends_no_part(self, program, name):
+        made = program(name)
+        began = time.monotonic()
+        expected = made.through(LETTER)
+        needed = time.monotonic() - began
+        moments = 25
+        for moment in range(moments):
+            with subprocess.Popen(made.command(), stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                process.stdin.write(LETTER)
+                process.stdin.close()
+                time.sleep(needed * moment / moments)
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            wait_until(lambda: not made.left(), "the working directory is empty", 15)
+        wait_until(lambda: not list(made.sent.glob("*.part")), "sendmail is done", 10)
+        assert set(made.messages()) <= {expected}
 
     def test_a_loop_is_seen(self, program, name):
         made = program(name)
