@@ -74,6 +74,24 @@ daemon-tests: setup ## black-box tests of the daemon over real sockets
 molecule: setup ## Molecule in Docker: the usual scenarios, or SCENARIO=farm, or SCENARIO=all
 	@$(DOCKER) tools/molecule.sh $(SCENARIO)
 
+## More than `make test` has time for; each says what it needs and does not find
+
+.PHONY: gates
+gates: setup ## what Galaxy and its documentation pages demand: antsibull-docs, galaxy-importer
+	@tools/gates.sh
+
+.PHONY: daemon-versions
+daemon-versions: setup ## the daemon's tests on Python 3.9 to 3.13 (ARGS="3.9" for one)
+	@tools/daemon-versions.sh $(ARGS)
+
+.PHONY: core-versions
+core-versions: setup ## playbooks, roles and modules with ansible-core 2.18 to 2.21 (ARGS="2.18" for one)
+	@tools/core-versions.sh $(ARGS)
+
+.PHONY: release
+release: setup ## builds the artifact, installs it elsewhere, and runs the demo from there
+	@$(DOCKER) tools/release.sh
+
 ## Measuring
 
 .PHONY: bench
@@ -91,6 +109,7 @@ soak: setup ## minutes of load on the daemon: nothing may grow (ARGS="--seconds 
 .PHONY: docs
 docs: setup ## writes the parts of docs/ that come from the code
 	@$(BIN)/python tools/daemon_reference.py
+	@$(BIN)/python tools/role_reference.py
 
 .PHONY: format
 format: setup ## formats all Python files
