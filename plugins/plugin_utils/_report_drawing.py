@@ -32,10 +32,11 @@ class Wire(NamedTuple):
     source: str
     target: str  #: a host of the report, or the name in the mail host's configuration
     words: str  #: how, such as scan:[127.0.0.1]:10024
+    back: str = ""  #: the mail host to which the filter hands clean mail back, empty when that is not known
 
 
 def topology(mail_hosts: Sequence[str], filter_hosts: Sequence[str], wires: Sequence[Wire], bad: set[str]) -> str:
-    """Mail hosts on the left, filters on the right, and a line for each way that mail takes."""
+    """Mail hosts on the left, filters on the right, and a line for each way that mail takes, there and back."""
     others = [wire.target for wire in wires if wire.target not in filter_hosts]
     right = [*filter_hosts, *dict.fromkeys(others)]
     rows = max(len(mail_hosts), len(right), 1)
@@ -54,9 +55,13 @@ def topology(mail_hosts: Sequence[str], filter_hosts: Sequence[str], wires: Sequ
         pieces.append(
             f'<path d="M360 {start - 4}C480 {start - 4} 480 {end - 4} 600 {end - 4}" class="wire" '
             f'marker-end="url(#tip)"/>'
-            f'<path d="M600 {end + 6}C480 {end + 6} 480 {start + 6} 360 {start + 6}" class="wire back" '
-            f'marker-end="url(#tip)"/>'
         )
+        if wire.back in mail_hosts:
+            home = _middle(mail_hosts.index(wire.back))
+            pieces.append(
+                f'<path d="M600 {end + 6}C480 {end + 6} 480 {home + 6} 360 {home + 6}" class="wire back" '
+                f'marker-end="url(#tip)"/>'
+            )
         if len(wires) <= 6:
             words = html.escape(wire.words[:44])
             pieces.append(f'<text x="366" y="{start - 8}" class="how">{words}</text>')
@@ -83,7 +88,7 @@ def _box(x: int, row: int, name: str, kind: str, bad: bool) -> str:
 
 
 def history(hours: Sequence[Mapping[str, Any]], label: str) -> str:
-    """Messages of each hour, stacked by verdict; the 95th percentile of their time as dots above."""
+    """Messages of each hour, stacked by verdict."""
     if not hours:
         return '<p class="none">No figures yet.</p>'
     first, last = int(hours[0]["start"]), int(hours[-1]["start"])
@@ -111,7 +116,8 @@ def history(hours: Sequence[Mapping[str, Any]], label: str) -> str:
                     f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}" fill="{colour}">'
                     f"<title>{words}</title></rect>"
                 )
-        if number % max(1, count // 8) == 0:
+        # The last one must have room to the right.
+        if number % max(1, count // 8) == 0 and x < width - 70:
             pieces.append(f'<text x="{x:.0f}" y="168" class="hour">{_hour(start)}</text>')
     return "".join([*pieces, "</svg>"])
 

@@ -43,7 +43,8 @@ th:first-child,td:first-child{text-align:left}th{color:#667;font-weight:normal}t
 .warning.down{border-color:#c0392b;background:#fdf1f0}code{overflow-wrap:anywhere}
 svg{width:100%;height:auto;display:block}.wire{fill:none;stroke:#445;stroke-width:1.3}.wire.back{stroke-dasharray:4 3}
 .box rect{fill:#eef3f8;stroke:#8aa5be}.box.bad rect{fill:#fdeceb;stroke:#c0392b}.box text{font-size:13px;fill:#223}
-.box .kind{font-size:11px;fill:#667;text-anchor:end}.how{font-size:10px;fill:#445}
+.box .kind{font-size:11px;fill:#667;text-anchor:end}.how{font-size:10px;fill:#445;
+paint-order:stroke;stroke:#fff;stroke-width:4px}
 .grid{stroke:#e4e7ee}.axis{font-size:11px;fill:#667;text-anchor:end}.hour{font-size:11px;fill:#667}
 .legend span{display:inline-block;margin-right:14px;font-size:13px}
 .legend i{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:5px}
@@ -67,7 +68,8 @@ def page(hosts: Sequence[Host], now: float) -> str:
         _attention(hosts),
         (
             f"<section><h2>Wiring</h2>{topology(mails, filters, wires(hosts), bad)}"
-            '<p class="small">As Postfix on each host has it now. Dashed: clean mail that comes back.</p></section>'
+            '<p class="small">As Postfix and the filter on each host have it now. '
+            "Dashed: clean mail that comes back.</p></section>"
         ),
         (
             f"<section><h2>Messages of each hour</h2>{history(hours, 'Messages of all hosts')}{legend(verdicts)}"
@@ -84,23 +86,42 @@ def page(hosts: Sequence[Host], now: float) -> str:
 
 
 def wires(hosts: Sequence[Host]) -> list[Wire]:
-    """Which host's Postfix hands its mail to which filter."""
-    filters = {host["name"]: host for host in hosts if host.get("is_filter_host")}
+    """Which host's Postfix hands its mail to which filter, and where that hands it back."""
+    filters = [host for host in hosts if host.get("is_filter_host")]
     found = []
     for host in hosts:
-        for hop in (host.get("postfix") or {}).get("next_hops", []):
+        postfix = host.get("postfix") or {}
+        for hop in postfix.get("next_hops", []):
             match = _NEXT_HOP.match(hop)
             if match is None:
                 continue
             target = match[1]
             if target in _LOOPBACK or target == "":
-                targets = [host["name"]]
+                targets = [host]
             else:
-                targets = [name for name, other in filters.items() if target in (name, other.get("address"))] or [
-                    target
-                ]
-            found += [Wire(host["name"], one, hop) for one in targets]
+                known = {target, *postfix.get("resolved", {}).get(target, [])}
+                targets = [other for other in filters if known & _names(other)]
+            found += [Wire(host["name"], one["name"], hop, _back(host, one, hosts)) for one in targets]
+            if not targets:
+                found.append(Wire(host["name"], target, hop))
     return list(dict.fromkeys(found))
+
+
+def _names(host: Host) -> set[str]:
+    return {host["name"], host.get("address") or host["name"], *host.get("addresses", [])}
+
+
+def _back(source: Host, target: Host, hosts: Sequence[Host]) -> str:
+    """The mail host whose smtpd takes the filter's clean mail, by the configuration that runs."""
+    running = (target.get("status") or {}).get("running") or {}
+    match = _NEXT_HOP.match((running.get("configuration") or {}).get("reinject", ""))
+    if match is None:
+        return ""
+    if match[1] == "*":
+        return str(source["name"])
+    if match[1] in _LOOPBACK:
+        return str(target["name"])
+    return next((str(host["name"]) for host in hosts if match[1] in _names(host)), "")
 
 
 def _all_hours(hosts: Sequence[Host]) -> list[dict[str, Any]]:
@@ -126,26 +147,30 @@ def _running(host: Host) -> bool:
     return bool((host.get("status") or {}).get("running"))
 
 
-def _state(host: Host) -> tuple[str, str]:
-    """Whether it is down, warns or is well (empty), and the words for it."""
+def _state(host: Host) -> tuple[str, str, str]:
+    """Whether it is down, warns or is well (empty), the words for it, and what to do."""
     if not host.get("reachable"):
-        return "down", "not reached"
-    if host.get("is_filter_host") and not _running(host):
-        return "down", "filter does not run"
-    words = _filter_trouble(host["status"]) if host.get("is_filter_host") else ""
-    if not words and host.get("is_mail_host") and not (host.get("postfix") or {}).get("next_hops"):
-        words = "mail does not pass a filter"
-    if not words and any(line["state"] == "PROBLEM" for line in _checks(host)):
-        words = "the self-report names problems"
-    return ("warn", words) if words else ("", "all is well")
+        return "down", "not reached", "see whether it is up, and whether ansible -m ping reaches it"
+    if host.get("is_filter_host") and not (host["amavis"]["active"] if host.get("amavis") else _running(host)):
+        unit = "amavis" if host.get("amavis") else "filter-daemon"
+        return "down", "filter does not run", f"systemctl status {unit}; journalctl -u {unit}: mail waits in the queue"
+    found = _filter_trouble(host["status"]) if host.get("is_filter_host") and not host.get("amavis") else ("", "")
+    if not found[0] and host.get("is_mail_host") and not (host.get("postfix") or {}).get("next_hops"):
+        found = "mail does not pass a filter", "run the playbook site, which wires Postfix"
+    if not found[0] and any(line["state"] == "PROBLEM" for line in _checks(host)):
+        found = "the self-report names problems", "see what was probed, below; filter-daemon check says it again"
+    return ("warn", *found) if found[0] else ("", "all is well", "")
 
 
-def _filter_trouble(status: Mapping[str, Any]) -> str:
+def _filter_trouble(status: Mapping[str, Any]) -> tuple[str, str]:
     if status["warnings"]:
-        return _count(len(status["warnings"]), "warning")
+        return _count(len(status["warnings"]), "warning"), ""
     if status.get("drift") or status["running"]["code"] != status.get("deployed", {}).get("code"):
-        return "runs something else than is deployed"
-    return ""
+        return (
+            "runs something else than is deployed",
+            "systemctl reload filter-daemon takes over what is on disk; a restart is needed for new code",
+        )
+    return "", ""
 
 
 def _checks(host: Host) -> list[Mapping[str, Any]]:
@@ -155,23 +180,21 @@ def _checks(host: Host) -> list[Mapping[str, Any]]:
 def _attention(hosts: Sequence[Host]) -> str:
     found = []
     for host in hosts:
-        state, words = _state(host)
-        name = html.escape(host["name"])
-        if state == "down":
-            said = (host.get("status") or {}).get("error") or host.get("error") or ""
-            found.append(f'<div class="warning down"><b>{name}</b>: {words}. {html.escape(str(said))}</div>')
-        elif state and not (host.get("status") or {}).get("warnings"):
-            found.append(f'<div class="warning"><b>{name}</b>: {words}</div>')
-        for warning in (host.get("status") or {}).get("warnings", []):
-            found.append(
-                f'<div class="warning"><b>{name}</b>: {html.escape(warning["words"])}<br>'
-                f'<span class="small">To do: {html.escape(warning["advice"])}</span></div>'
-            )
+        state, words, advice = _state(host)
+        warnings = [(one["words"], one["advice"]) for one in (host.get("status") or {}).get("warnings", [])]
+        if state and not warnings:
+            said = (host.get("status") or {}).get("error") if state == "down" else ""
+            warnings = [(f"{words}. {said}" if said else words, advice)]
+        found += [
+            f'<div class="{"warning down" if state == "down" else "warning"}"><b>{html.escape(host["name"])}</b>: '
+            f'{html.escape(told)}<br><span class="small">To do: {html.escape(to_do)}</span></div>'
+            for told, to_do in warnings
+        ]
     return f"<section><h2>To be seen to</h2>{''.join(found) or '<p>Nothing: all hosts are well.</p>'}</section>"
 
 
 def _host(host: Host, odd: set[tuple[str, str]], now: float) -> str:
-    state, words = _state(host)
+    state, words, _ = _state(host)
     parts = [
         (
             f'<article><header><h3>{html.escape(host["name"])}</h3><span class="state {state}">{words}</span>'
@@ -181,6 +204,8 @@ def _host(host: Host, odd: set[tuple[str, str]], now: float) -> str:
     if _running(host):
         parts += [_runs(host["status"], odd, now), _capacity(host["status"], now), _figures(host["status"])]
         parts.append(_latency(host["status"]))
+    if host.get("amavis"):
+        parts.append(_amavis(host["amavis"]))
     if host.get("postfix"):
         parts.append(_postfix(host["postfix"]))
     if _checks(host):
@@ -290,6 +315,15 @@ def _latency(status: Mapping[str, Any]) -> str:
     )
     head = "<tr><th>stage</th><th>average</th><th>p50</th><th>p95</th><th>p99</th></tr>"
     return f"<div><h4>Time of a message, last five minutes</h4><table>{head}{rows}</table></div>"
+
+
+def _amavis(amavis: Mapping[str, Any]) -> str:
+    rows = [
+        ("amavisd-new", html.escape(str(amavis.get("version", "?")))),
+        ("listens", html.escape(", ".join(amavis.get("listening", [])) or "nowhere")),
+        ("scanners", html.escape(", ".join(amavis.get("scanners", [])) or "none")),
+    ]
+    return _list("What runs", rows)
 
 
 def _postfix(postfix: Mapping[str, Any]) -> str:

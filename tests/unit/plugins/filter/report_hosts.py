@@ -24,6 +24,7 @@ def status(**changes: Any) -> dict[str, Any]:
             "interpreter": "Python 3.11.2",
             "since": NOW - 86400 * 3,
             "fingerprint": "be1a0c9982b2",
+            "configuration": {"reinject": "127.0.0.1:10025"},
         },
         "deployed": {"code": "a62fd503d922", "fingerprint": "be1a0c9982b2"},
         "drift": [],

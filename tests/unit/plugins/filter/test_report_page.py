@@ -55,7 +55,7 @@ def test_a_host_that_is_well() -> None:
 def test_every_host_is_there(count: int) -> None:
     page = text(*[host(f"mx{number}.example.com") for number in range(count)])
     assert page.count("<article>") == count
-    assert page.count('class="wire"') == count
+    assert page.count('class="wire"') == page.count('class="wire back"') == count
 
 
 def test_it_needs_nothing_from_anywhere() -> None:
@@ -80,6 +80,7 @@ def test_it_needs_nothing_from_anywhere() -> None:
 def test_what_is_wrong_is_said_first(changes: dict[str, Any], words: str) -> None:
     page = text(host(**changes))
     assert words in page
+    assert "To do: " in page
     assert "Nothing: all hosts are well." not in page
 
 
@@ -122,6 +123,45 @@ def test_wiring_to_this_host_to_others_and_to_unknown_ones() -> None:
         hops("e", "nonsense"),
     ]
     assert [wire[:2] for wire in wires(hosts)] == [("a", "a"), ("b", "a"), ("c", "filters.example.com"), ("d", "d")]
+
+
+def test_a_farm_behind_one_name_and_where_its_clean_mail_goes() -> None:
+    def part(name: str, mail: bool, reinject: str = "", **postfix: Any) -> dict[str, Any]:
+        running = {**status()["running"], "configuration": {"reinject": reinject}}
+        return host(
+            name,
+            is_mail_host=mail,
+            is_filter_host=not mail,
+            postfix={"version": "3.7", "transport": "", **postfix} if mail else {},
+            status={} if mail else status(running=running),
+            addresses=[f"192.0.2.{name[-1]}"],
+        )
+
+    hop = "scan:filters.example.com:10024"
+    resolved = {"filters.example.com": ["192.0.2.3", "192.0.2.4", "192.0.2.5"]}
+    hosts = [
+        part("mx1", True, next_hops=[hop], resolved=resolved),
+        part("mx2", True, next_hops=[hop], resolved=resolved),
+        part("filter3", False, "*:10025"),
+        part("filter4", False, "192.0.2.1:10025"),
+        # with nobody behind it who is in the report
+        part("filter5", False, "127.0.0.1:10025"),
+    ]
+    assert [(wire.source, wire.target, wire.back) for wire in wires(hosts)] == [
+        *(("mx1", "filter3", "mx1"), ("mx1", "filter4", "mx1"), ("mx1", "filter5", "filter5")),
+        *(("mx2", "filter3", "mx2"), ("mx2", "filter4", "mx1"), ("mx2", "filter5", "filter5")),
+    ]
+    page = text(*hosts)
+    assert (page.count('class="wire"'), page.count('class="wire back"')) == (6, 4)
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_host_with_amavisd_new(active: bool) -> None:
+    amavis = {"active": active, "version": "2.13.0", "listening": ["127.0.0.1:10024"], "scanners": ["ClamAV-clamd"]}
+    page = text(host(status={}, check={}, amavis=amavis))
+    assert ("all is well" in page, "filter does not run" in page) == (active, not active)
+    assert "2.13.0" in page
+    assert "ClamAV-clamd" in page
 
 
 def test_data_that_are_none_are_told() -> None:
