@@ -33,15 +33,15 @@ _MEASURE = """<script>addEventListener("load", () => {
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    """Chromium."""
+    """Chromium, and pdftotext(1) to read what it printed."""
     with open("/tmp/filter-stack-unit-tests.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not shutil.which("chromium"):
+        if not (shutil.which("chromium") and shutil.which("pdftotext")):
             sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
             environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             for command in (
                 ["update"],
-                ["install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
+                ["install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core", "poppler-utils"],
             ):
                 subprocess.run([*sudo, "apt-get", "--quiet", *command], check=True, env=environment)
     return "chromium"
@@ -87,3 +87,8 @@ def test_the_page_is_complete(browser, tmp_path, count, width):
     run(browser, tmp_path, f"--print-to-pdf={tmp_path / 'page.pdf'}", f"file://{tmp_path}/page.html")
     sheets = len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "page.pdf").read_bytes()))
     assert 1 <= sheets <= 1 + count
+    printed = subprocess.run(["pdftotext", "-layout", tmp_path / "page.pdf", "-"], capture_output=True, check=True)
+    words = printed.stdout.decode().split()
+    # in the drawing on both sides, and above its own figures
+    assert [words.count(name) for name in names] == [3] * count
+    assert words.count("Probed") == count
