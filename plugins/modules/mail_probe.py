@@ -89,6 +89,13 @@ options:
     type: str
     choices: [log, none]
     default: log
+  mailbox:
+    description:
+      - The Maildir that the recipient's mail is delivered to, on this host. The module waits until the message is
+        there, returns its header as RV(headers), and takes it away, with the Maildir if that was not there before.
+      - With O(follow=none) the mailbox alone tells whether the message was delivered.
+      - Other messages are not touched.
+    type: path
   log_source:
     description:
       - V(auto) reads the file that Postfix' parameter C(maillog_file) names, or else the systemd journal, or else
@@ -122,6 +129,14 @@ EXAMPLES = r"""
     entry: 127.0.0.1:25
     recipient: postmaster@example.com
     expect: delivered
+
+- name: A clean message is delivered, and leaves nothing behind
+  mailops.filter_stack.mail_probe:
+    kind: clean
+    recipient: probe@example.com
+    mailbox: /home/probe/Maildir
+    expect: delivered
+  register: probed
 
 - name: A virus is not
   mailops.filter_stack.mail_probe:
@@ -219,6 +234,20 @@ hops:
     line:
       description: The log line.
       type: str
+headers:
+  description:
+    - The header fields of the message as it was delivered, in their order, unfolded. Empty when the mailbox does not
+      have it.
+  returned: when O(mailbox) was given and the message was sent
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The field's name.
+      type: str
+    value:
+      description: What it holds.
+      type: str
 log:
   description: All log lines that mention the message.
   returned: when not in check mode and O(kind) is not V(ehlo)
@@ -264,6 +293,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.filter_stack.plugins.module_utils import (
     _log_source,
     _postfix_log,
+    _probe_mailbox,
     _probe_message,
     _probe_run,
     _smtp_client,
@@ -293,6 +323,7 @@ def run(module: AnsibleModule, result: dict[str, object]) -> None:
         # Opened before the message is sent, so that no line is missed.
         source = _log_source.find(module, given["log_source"], given["log_file"])
         result["log_source"] = source.name
+    mailbox = _probe_mailbox.Maildir(given["mailbox"]) if given["mailbox"] and probe is not None else None
     clock = _probe_run.Clock(given["timeout"])
     result["times"] = clock.times
     reply = _talk(_smtp_client.Client(host, port, clock.deadline), given, probe, result)
@@ -300,7 +331,7 @@ def run(module: AnsibleModule, result: dict[str, object]) -> None:
     if probe is None:
         _judge_greeting(given, reply)
     else:
-        _judge_message(given, probe, reply, source, clock, result)
+        _judge_message(given, probe, reply, source, mailbox, clock, result)
 
 
 def _talk(
@@ -337,6 +368,7 @@ def _judge_message(
     probe: _probe_message.Probe,
     reply: _smtp_client.Reply,
     source: _log_source.LogSource | None,
+    mailbox: _probe_mailbox.Maildir | None,
     clock: _probe_run.Clock,
     result: dict[str, object],
 ) -> None:
@@ -346,6 +378,8 @@ def _judge_message(
         outcome = _probe_run.follow(source, reply, message_id, given["expect"], clock.deadline)
     if outcome is None:
         outcome = _probe_run.NOT_FOLLOWED
+    if mailbox is not None:
+        outcome, result["headers"] = _look_into(mailbox, outcome, message_id, given, clock)
     clock.note("ended")
     story = outcome.story
     replies = [str(reply), *(hop.reply for hop in story.hops)] if story is not None else [str(reply)]
@@ -368,6 +402,28 @@ def _judge_message(
         )
 
 
+def _look_into(
+    mailbox: _probe_mailbox.Maildir,
+    outcome: _probe_run.Outcome,
+    message_id: str,
+    given: dict[str, Any],
+    clock: _probe_run.Clock,
+) -> tuple[_probe_run.Outcome, list[dict[str, str]]]:
+    """What the mailbox adds to what reply and log have told. One that has the message knows better than both."""
+    # A message that went nowhere is not waited for, nor one of which the log has not seen a delivery in all the time.
+    expected = outcome.verdict == "delivered" or outcome is _probe_run.NOT_FOLLOWED
+    found = mailbox.wait(message_id, clock.deadline if expected else 0.0)
+    if found is None:
+        if outcome.verdict == "delivered":
+            raise ValueError(f"mailbox: {given['mailbox']} does not have the message {message_id}, which was delivered")
+        return outcome, []
+    path, fields = found
+    mailbox.take_away(path)
+    if outcome.verdict != "delivered":
+        outcome = outcome._replace(verdict="delivered", ends=[*outcome.ends, "delivered"], final=True)
+    return outcome, fields
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -379,6 +435,7 @@ def main() -> None:
             "expect": {"type": "str", "choices": list(_probe_run.EXPECTATIONS), "default": "any"},
             "timeout": {"type": "int", "default": 60},
             "follow": {"type": "str", "choices": ["log", "none"], "default": "log"},
+            "mailbox": {"type": "path"},
             "log_source": {"type": "str", "choices": ["auto", "journal", "file"], "default": "auto"},
             "log_file": {"type": "path"},
         },

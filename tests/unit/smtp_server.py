@@ -30,6 +30,8 @@ class Server:
         self.entry = f"127.0.0.1:{port}"
         self.port = port
         self.received = b""
+        #: By verb; may be changed until it connects.
+        self.answers: dict[str, Answer] = {}
 
 
 @contextmanager
@@ -39,6 +41,7 @@ def serving(**answers: Answer) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
         server = Server(listener.getsockname()[1])
+        server.answers = table
         thread = threading.Thread(target=_serve, args=(listener, server, table), daemon=True)
         thread.start()
         yield server

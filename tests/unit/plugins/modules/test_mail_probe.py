@@ -194,3 +194,83 @@ def test_wrong_options(run_module: RunModule, options: dict[str, Any], words: st
     result = run_module("mail_probe", fails=True, **options)
     assert words in result["msg"]
     assert not result.get("sent", False)
+
+
+def delivers(mailbox: Path, headers: str = "") -> Any:
+    """A server that puts what it takes into this Maildir, as a delivery agent does."""
+
+    def deliver(content: bytes) -> None:
+        for name in ("tmp", "new", "cur"):
+            (mailbox / name).mkdir(parents=True, exist_ok=True)
+        (mailbox / "tmp/1").write_bytes(headers.encode() + content.replace(b"\r\n", b"\n"))
+        (mailbox / "tmp/1").rename(mailbox / "new/1.host")
+
+    return deliver
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["made by the first message", "there before"])
+def test_the_mailbox_tells_what_was_delivered_and_is_left_as_it_was(
+    run_module: RunModule, tmp_path: Path, there: bool
+) -> None:
+    # Given a mailbox with somebody's mail, or none
+    mailbox = tmp_path / "home/Maildir"
+    if there:
+        (mailbox / "new").mkdir(parents=True)
+        (mailbox / "new/0.host").write_bytes(b"Message-ID: <other@example.com>\nSubject: mine\n\n")
+    # when the probe comes in there
+    deliver = delivers(mailbox, "Return-Path: <bob@example.com>\nX-Folded: one\n\ttwo\n")
+    with serving() as server:
+
+        def dot() -> bytes:
+            deliver(server.received.partition(b"DATA\r\n")[2].removesuffix(b".\r\n"))
+            return b"250 2.0.0 Ok\r\n"
+
+        server.answers["."] = dot
+        result = run_module(
+            "mail_probe",
+            kind="clean",
+            entry=server.entry,
+            recipient="alice@example.com",
+            follow="none",
+            mailbox=str(mailbox),
+            expect="delivered",
+            timeout=20,
+        )
+    # then its header is told as it was delivered
+    assert result["verdict"] == "delivered"
+    assert result["headers"][:2] == [
+        {"name": "Return-Path", "value": "<bob@example.com>"},
+        {"name": "X-Folded", "value": "one two"},
+    ]
+    assert {"name": "Message-ID", "value": result["message_id"]} in result["headers"]
+    # and nothing of it is left
+    assert [path.name for path in (tmp_path / "home").rglob("*") if path.is_file()] == (["0.host"] if there else [])
+    assert mailbox.exists() is there
+
+
+def test_a_message_that_the_mailbox_does_not_have_was_not_delivered(run_module: RunModule, tmp_path: Path) -> None:
+    options = {"kind": "clean", "recipient": "alice@example.com", "follow": "none", "timeout": 2}
+    with serving() as server:
+        result = run_module("mail_probe", entry=server.entry, mailbox=str(tmp_path / "Maildir"), **options)
+    assert (result["verdict"], result["headers"]) == ("unknown", [])
+    with serving() as server:
+        result = run_module(
+            "mail_probe", entry=server.entry, mailbox=str(tmp_path / "M"), expect="delivered", fails=True, **options
+        )
+    assert "was seen as unknown" in result["msg"]
+
+
+def test_a_mailbox_that_is_none_is_refused_before_anything_is_sent(run_module: RunModule, tmp_path: Path) -> None:
+    (tmp_path / "mbox").mkdir()
+    (tmp_path / "mbox/file").write_text("")
+    result = run_module(
+        "mail_probe",
+        kind="clean",
+        entry="127.0.0.1:1",
+        recipient="a@example.com",
+        follow="none",
+        mailbox=str(tmp_path / "mbox"),
+        fails=True,
+    )
+    assert "is no Maildir" in result["msg"]
+    assert not result["sent"]
