@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -76,19 +77,21 @@ def _moment(text: str) -> float:
 
 def show_status(options: argparse.Namespace, settings: Config) -> int:
     """0 when the daemon runs without warnings and is what is deployed, else 1."""
-    while True:
-        data = current(settings)
-        if options.json:
-            print(json.dumps(data, indent=2))
-        else:
-            text = status.screen(data, time.time(), sys.stdout.isatty())
-            print((_CLEAR if options.watch and sys.stdout.isatty() else "") + text, flush=True)
-        if not options.watch:
-            return 0 if data["ok"] else 1
-        try:
+    good = False
+    # An interrupt is how a live view ends, whatever it is doing at that moment.
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            data = current(settings)
+            good = bool(data["ok"])
+            if options.json:
+                print(json.dumps(data, indent=2))
+            else:
+                text = status.screen(data, time.time(), sys.stdout.isatty())
+                print((_CLEAR if options.watch and sys.stdout.isatty() else "") + text, flush=True)
+            if not options.watch:
+                break
             time.sleep(_WATCH_INTERVAL)
-        except KeyboardInterrupt:
-            return 0 if data["ok"] else 1
+    return 0 if good else 1
 
 
 def current(settings: Config) -> dict[str, Any]:

@@ -7,11 +7,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import subprocess
 import time
 
 import pytest
 from harness.behaviour import late, stall, wait_until
 from harness.client import lmtp
+from harness.daemon import PROGRAM, PYTHON
 from harness.load import open_message
 
 from filterd.config import from_json
@@ -244,12 +247,21 @@ class TestStatus:
         assert status == 0
         assert "\033[32mrunning\033[0m" in coloured
 
+    def test_the_live_view_goes_on_until_it_is_interrupted(self, start_daemon):
+        daemon = start_daemon()
+        command = [PYTHON, str(PROGRAM), "status", "--watch", "--config", str(daemon.path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
+            views = 0
+            while views < 2:
+                views += watching.stdout.readline().startswith(b"filter-daemon ")
+            watching.send_signal(signal.SIGINT)
+            _, complaints = watching.communicate(timeout=20)
+        assert (watching.returncode, complaints) == (0, b"")
+
 
 def _on_a_terminal(daemon):
     pid, terminal = os.forkpty()
     if pid == 0:
-        from harness.daemon import PROGRAM, PYTHON  # noqa: PLC0415
-
         os.execv(PYTHON, [PYTHON, str(PROGRAM), "status", "--config", str(daemon.path)])
     data = b""
     while True:
