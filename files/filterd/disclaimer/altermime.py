@@ -3,19 +3,15 @@
 """alterMIME as the program that the pipe(8) filter runs, with its failures noticed.
 
 alterMIME 0.3.10 exits 0 whatever happens, ends with a signal when a text is missing, and works on a file with a name:
-so it gets a private directory, which a guardian removes however this program ends, and what it made is compared.
+so it gets a private directory (private.py), and what it made is compared.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
-import signal
-import time
 from collections.abc import Iterator
 
-from . import header_edits, process
+from . import header_edits, private, process
 from .edits import apply
 from .eligible import Left
 from .fields import Irregular
@@ -25,7 +21,6 @@ from .plan import chosen, field_lines, texts_of
 from .rows import Options, Row
 from .verify import damage
 
-_TRIES = 100
 #: Bytes that it may add besides the texts: two header fields, line ends.
 _HEADERS = 4096
 
@@ -65,14 +60,8 @@ class Altermime:
 
     def _run(self, content: Iterator[bytes], words: str, page: str) -> Spool:
         try:
-            directory = os.path.join(self._directory, "altermime." + secrets.token_hex(8))
-            guard = _guardian(directory)
-            try:
-                os.mkdir(directory, 0o700)
+            with private.directory(self._directory) as directory:
                 return self._run_in(directory, content, words, page)
-            finally:
-                shutil.rmtree(directory, ignore_errors=True)
-                os.close(guard)
         except OSError as error:
             raise Trouble(f"{error.filename or self._directory}: {error.strerror}") from None
 
@@ -91,33 +80,3 @@ class Altermime:
         with open(paths[0], "rb") as file:
             changed.write(iter(lambda: file.read(262144), b""))
         return changed
-
-
-def _guardian(directory: str) -> int:
-    """A process that removes the directory when the returned descriptor is closed, by the death of this one too."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(reading)
-        return writing
-    try:
-        os.setsid()
-        os.close(writing)
-        signal.alarm(0)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        for descriptor in _others(reading):
-            os.close(descriptor)
-        os.read(reading, 1)
-        for _ in range(_TRIES):
-            shutil.rmtree(directory, ignore_errors=True)
-            if not os.path.exists(directory):
-                break
-            time.sleep(0.1)  # alterMIME may still be writing into it
-    finally:
-        os._exit(0)
-
-
-def _others(keep: int) -> Iterator[int]:
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in (keep,) and os.path.exists(f"/proc/self/fd/{name}"):
-            yield int(name)

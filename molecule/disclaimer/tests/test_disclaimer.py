@@ -9,10 +9,11 @@ import email.policy
 import re
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from mailhost import EICAR, MailHost, wait_for
-from plays import converge, play
+from plays import Play, play
 from testinfra.host import Host
 
 INSIDE, MACHINE = "127.0.0.2", "127.0.0.1"
@@ -186,16 +187,62 @@ class TestFaults:
 
 
 class TestPlays:
-    def test_texts_that_cannot_be_used_are_refused_before_the_host_is_touched(self, host: Host) -> None:
+    """Each on its own host, so that what is tried on one does not change the other."""
+
+    def run(self, host: Host, name: str, *arguments: str, **variables: object) -> Play:
+        return play(name, "--limit", host.backend.get_hostname(), *arguments, **variables)
+
+    def test_texts_that_cannot_be_used_are_refused_before_the_host_is_touched(self, host: Host, tmp_path: Path) -> None:
         before = host.check_output("md5sum /etc/postfix/filter/*")
-        for text, words in (("<p>x", "is never closed"), ("<p>${nonsense}</p>", "unknown variable")):
-            done = play("site", "--tags", "filter_disclaimer", filter_stack_disclaimer_html=text)
-            assert done.code != 0
-            assert words in re.sub(r"\s+", " ", done.output)
+        (tmp_path / "latin.txt").write_bytes("First\nKöln\n".encode("latin-1"))
+        done = self.run(
+            host,
+            "site",
+            *("--tags", "filter_disclaimer"),
+            filter_stack_disclaimer_html="<p>\n${nonsense}",
+            filter_disclaimer_texts=[{"text_file": str(tmp_path / "latin.txt")}],
+        )
+        assert done.code != 0
+        words = re.sub(r"\s+", " ", done.output)
+        assert f"{tmp_path}/latin.txt:2: is not valid UTF-8 (byte 0xf6)" in words
+        assert "filter_stack_disclaimer_html:1: has <p>, which is never closed" in words
+        assert "filter_stack_disclaimer_html:2: has the unknown variable ${nonsense}" in words
         assert host.check_output("md5sum /etc/postfix/filter/*") == before
 
+    def test_a_check_run_shows_the_text_that_would_change_and_changes_nothing(self, host: Host) -> None:
+        before = host.check_output("md5sum /etc/postfix/filter/*")
+        arguments = ("--tags", "filter_disclaimer", "--check", "--diff")
+        done = self.run(host, "site", *arguments, filter_stack_disclaimer_text="Another text\n")
+        assert done.code == 0, done.output
+        assert "-This letter is confidential" in done.output
+        assert "+Another text" in done.output
+        assert done.changed == 1
+        assert host.check_output("md5sum /etc/postfix/filter/*") == before
+
+    def test_the_daemon_adds_it_too_and_not_twice(self, host: Host, mail: MailHost) -> None:
+        done = self.run(
+            host,
+            "site",
+            *("--tags", "filter_daemon"),
+            filter_daemon_disclaimers=[{"text": "Of the daemon, for ${sender_name}'s reader"}],
+            filter_daemon_disclaimer_clients=["127.0.0.0/8"],
+        )
+        assert done.code == 0, done.output
+        token, content = mail.message()
+        send(host, MACHINE, content)
+        assert body(mail.wait_delivered(token)).rstrip().endswith("Of the daemon, for Tester's reader")
+        token, content = mail.message()
+        send(host, INSIDE, content)
+        delivered = body(mail.wait_delivered(token))
+        assert TEXT in delivered
+        assert "Of the daemon" not in delivered
+        token, content = mail.message()
+        mail.send(content)
+        assert "Of the daemon" not in body(mail.wait_delivered(token))
+
     def test_before_the_queue_as_well(self, host: Host, mail: MailHost) -> None:
-        converge(filter_stack_mode="smtpd_proxy_filter")
+        done = self.run(host, "site", "--tags", "filter_postfix", filter_stack_mode="smtpd_proxy_filter")
+        assert done.code == 0, done.output
         token, content = mail.message()
         send(host, INSIDE, content)
         assert mail.wait_delivered(token).decode().count(TEXT) == 1
@@ -203,3 +250,16 @@ class TestPlays:
         send(host, INSIDE, content, "second@example.com")
         wait_for("the virus in quarantine", lambda: mail.quarantined("second@example.com"))
         assert mail.delivered(virus) == []
+
+    def test_removal_takes_it_all_away_and_mail_flows(self, host: Host, mail: MailHost) -> None:
+        done = self.run(host, "remove")
+        assert done.code == 0, done.output
+        assert host.run("postconf -M disclaimer/unix").stdout == ""
+        assert "disclaimer" not in host.check_output("postconf -n")
+        assert host.file("/etc/postfix/main.cf").content == host.file("/root/main.cf.plain").content
+        for path in (_WORK, "/usr/local/lib/filter-disclaimer", "/etc/postfix/filter/add_disclaimer"):
+            assert not host.file(path).exists
+        assert host.run("ls /etc/postfix/filter/disclaimer*").stdout == ""
+        token, content = mail.message()
+        mail.send(content)
+        assert TEXT not in body(mail.wait_delivered(token))

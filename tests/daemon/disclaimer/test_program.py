@@ -295,3 +295,28 @@ class TestAltermime:
         made = program("altermime", on_damage="pass")
         self.damaging(made, "echo > $f")
         assert made.through(LETTER) == LETTER
+
+    def test_what_is_left_when_all_is_killed_at_once_goes_with_the_next_message(self, program, tmp_path):
+        made = program("altermime")
+        here = tmp_path / "here"
+        slow_down(made, "altermime", here)
+        with subprocess.Popen(made.command(), stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdin.write(LETTER)
+            process.stdin.close()
+            wait_until(here.exists, "it has started alterMIME", 10)
+            # the guardian and alterMIME: its children
+            found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+            for child in (*map(int, found.stdout.split()), process.pid):
+                os.kill(child, signal.SIGKILL)
+            process.wait()
+        assert len(made.left()) == 1
+        # What is at work beside it is let alone.
+        here.unlink()
+        with subprocess.Popen(made.command(), stdin=subprocess.PIPE) as other:
+            other.stdin.write(LETTER)
+            other.stdin.close()
+            wait_until(here.exists, "another one is at work", 10)
+            assert made.run(LETTER).returncode == 0
+            assert other.wait() == 0
+        assert len(made.messages()) == 2
+        assert made.left() == []
