@@ -71,7 +71,7 @@ def _text(item: dict[str, Any], key: str, label: str, is_html: bool, markup: boo
         return None, [f"{label}: held {_held(inline if path == '' else path)}; it takes a text"]
     if inline and path:
         return None, [f"{label}: there is also {key}_file; it takes one of them"]
-    data = inline.encode("utf-8", "surrogatepass")
+    data = _bytes(inline)
     if path:
         label = path
         try:
@@ -83,6 +83,14 @@ def _text(item: dict[str, Any], key: str, label: str, is_html: bool, markup: boo
         return None, [f"{path}: is empty"] if path else []
     text, problems = compile_text(data, is_html, markup)
     return text, [f"{label}:{problem.line}: {problem.words}" for problem in problems]
+
+
+def _bytes(text: str) -> bytes:
+    """As it came: what was no UTF-8 in a file that Ansible read is a surrogate for each byte (PEP 383)."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def header(value: Any) -> Optional[tuple[str, str]]:

@@ -133,6 +133,9 @@ def test_rows_are_chosen_by_sender_and_recipient():
         ([{"text": 5}], "rows[0].text: held 5; it takes a text"),
         ([{"text": "x", "text_file": "/x"}], "one of them"),
         ([{"text_file": "/nonexistent"}], "/nonexistent: cannot be read: No such file"),
+        # what Ansible's lookup of a file makes of Latin-1, and half of a character
+        ([{"text": "one\nK\udcf6ln"}], "rows[0].text:2: is not valid UTF-8 (byte 0xf6)"),
+        ([{"text": "\ud83d"}], "rows[0].text:1: is not valid UTF-8 (byte 0xed)"),
     ],
 )
 def test_wrong_rows_are_named(rows, words):
