@@ -88,6 +88,10 @@ daemon-versions: setup ## the daemon's tests on Python 3.9 to 3.13 (ARGS="3.9" f
 core-versions: setup ## playbooks, roles and modules with ansible-core 2.18 to 2.21 (ARGS="2.18" for one)
 	@tools/core-versions.sh $(ARGS)
 
+.PHONY: tutorial
+tutorial: setup ## follows docs/tutorial.md to the letter in a fresh container
+	@$(DOCKER) tools/tutorial.sh
+
 .PHONY: release
 release: setup ## builds the artifact, installs it elsewhere, and runs the demo from there
 	@$(DOCKER) tools/release.sh
