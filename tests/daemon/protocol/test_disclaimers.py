@@ -8,6 +8,7 @@ import email
 import random
 
 import pytest
+from harness import disclaimer, disclaimer_corpus
 from harness.clamd import EICAR
 from harness.client import Client
 from harness.downstream import parameters
@@ -126,3 +127,19 @@ def test_wrong_keys_are_named(start_daemon, tmp_path):
         with pytest.raises(Exception, match="disclaimers") as refused:
             start_daemon(disclaimers=rows)
         assert words in str(refused.value)
+
+
+def test_mail_that_others_collected_differs_by_the_text_alone(start_daemon, downstream):
+    """The corpora of the pipe program's test, by the daemon: the same mail is changed, and in the same way."""
+    passed = {f"on_{name}": "pass" for name in ("banned", "encrypted", "ambiguous", "bad_header", "unchecked")}
+    rows = [{"text": disclaimer.TEXT, "html": disclaimer.HTML}]
+    daemon = start_daemon(disclaimers=rows, disclaimer_clients=["192.0.2.0/24"], add_headers=False, **passed)
+    changed = 0
+    for name, collected in disclaimer_corpus.corpus():
+        content = collected.replace(b"\n", b"\r\n")
+        assert [reply.code for reply in send(daemon, content)] == [250], name
+        after = downstream.accepted.pop().content
+        if after != content:
+            changed += 1
+            assert disclaimer_corpus.difference(content, after) == [], name
+    assert changed == 23 + 44 + 44
