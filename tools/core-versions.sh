@@ -59,7 +59,7 @@ export ANSIBLE_COLLECTIONS_PATH=$ROOT/.ansible/collections:$COMPANIONS
 for core; do
   environment=$ROOT/.cache/core/$core
   step "core-$core" "ansible-core $core, $PYTHON" make_environment "$core" "$environment"
-  say "$("$environment/bin/ansible" --version | head -n 1)"
+  say "ansible-core $("$environment/bin/python" -c 'import ansible.release; print(ansible.release.__version__)')"
   step "core-$core-syntax" "Syntax of playbooks and roles" syntax "$environment"
   say "Unit tests"
   "$environment/bin/python" -m pytest -q -n 4 -p no:cacheprovider tests/unit/plugins tests/unit/examples
