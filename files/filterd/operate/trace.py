@@ -35,6 +35,7 @@ class Wanted:
 
     def __init__(self, word: str, privacy: Privacy) -> None:
         self.word = word
+        self.privacy = privacy
         self._is_address = "@" in word and not word.startswith("<")
         self._forms = {word, f"<{word}>"}
         # An address that was left out may be anybody's.
@@ -81,7 +82,9 @@ def stories(
             name = _name(item)
             if name and groups.known(name) in roots:
                 told.setdefault(groups.find(name), []).append(item)
-    found = [_story(items, groups.names(root), quarantined) for root, items in told.items()]
+    found = [
+        _story(_with_names(items, wanted.privacy), groups.names(root), quarantined) for root, items in told.items()
+    ]
     return sorted(found, key=lambda story: story.events[0].time if story.events else 0.0)
 
 
@@ -157,6 +160,25 @@ def _names(data: Line) -> list[str]:
 
 
 # Words
+
+
+def _with_names(items: list[Any], privacy: Privacy) -> list[Any]:
+    """The same with recipients whose hashes the ledger has under the addresses that Postfix' log has."""
+    attempts = [postfix_log.delivery(item) for item in items if isinstance(item, LogLine)]
+    known = {privacy.address(one.recipient): one.recipient for one in attempts if one}
+    known.pop(OMITTED, None)
+    return [item if isinstance(item, LogLine) else _renamed(item, known) for item in items]
+
+
+def _renamed(data: Line, known: dict[str, str]) -> Line:
+    changed = dict(data)
+    if "recipient" in data:
+        changed["recipient"] = known.get(data["recipient"], data["recipient"])
+    if "recipients" in data:
+        changed["recipients"] = [
+            {**one, "address": known.get(one["address"], one["address"])} for one in data["recipients"]
+        ]
+    return changed
 
 
 def _story(items: list[Any], names: list[str], quarantined: set[str]) -> Story:

@@ -19,6 +19,9 @@ from harness.daemon import Daemon
 from harness.downstream import Downstream
 from harness.postfix import Postfix
 
+from filterd.operate import postfix_log, trace
+from filterd.operate.record import Privacy
+
 #: It installs Postfix where it is missing.
 pytestmark = pytest.mark.slow
 
@@ -184,3 +187,19 @@ def test_audit_agrees_with_postfix_and_misses_any_line(host, tmp_path):
         assert status == 1
         identity = json.loads(lines[number])["id"]
         assert [problem for problem in json.loads(text)["problems"] if identity in problem]
+
+
+def test_recipients_that_the_ledger_has_as_hashes_are_told_by_their_names_in_postfix_log():
+    privacy = Privacy("hashed", b"a key")
+    recipient = {"address": privacy.address("bob@example.com"), "end": "delivered", "queue_id": "4BAC000001"}
+    line = {"event": "message", "time": 1.8e9, "id": "0123456789", "front": "4F00000001", "seconds": [0, 0, 0, 0.1]}
+    line |= {"sender": "#1", "size": 1, "client": "-", "message_id": "<x@y>", "verdict": "clean", "disposition": "pass"}
+    line["recipients"] = [{**recipient, "reply": "250 2.0.0 Ok"}]
+    text = "2027-01-15T08:00:01+00:00 mx postfix/local[1]: 4BAC000001: to=<bob@example.com>, relay=local, delay=1, "
+    log = [postfix_log.parse(text + "delays=0/0/0/1, dsn=2.0.0, status=sent (delivered to maildir)", 1.8e9)]
+    for word in ("bob@example.com", "<x@y>"):
+        (story,) = trace.stories(trace.Wanted(word, privacy), lambda: [line], lambda: log, set())
+        assert story.ends == {"bob@example.com": "delivered"}
+        assert [event.words for event in story.events if "handed on" in event.words] == [
+            "for <bob@example.com> it was handed on to Postfix as 4BAC000001"
+        ]
