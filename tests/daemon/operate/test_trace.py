@@ -94,8 +94,8 @@ def _behave(host: Host) -> Iterator[None]:
 def test_a_delivered_message(host, way):
     host.send(way, f"delivered-{way}")
     host.logged(rf"from=<delivered-{way}@example.org>")
-    wait_until(lambda: [one for one in host.sink.accepted if one.sender.startswith(f"delivered-{way}")], "its arrival")
-    wait_until(lambda: "so <bob@example.com>: delivered" in host.trace(f"<delivered-{way}@example.org>"), "its end")
+    wait_until(lambda: [one for one in host.sink.accepted if one.sender.startswith(f"delivered-{way}")], "its arrival", 30)
+    wait_until(lambda: "so <bob@example.com>: delivered" in host.trace(f"<delivered-{way}@example.org>"), "its end", 30)
     story = host.trace(f"<delivered-{way}@example.org>")
     # The first and the second pass through Postfix, and the filter between them, in this order
     order = [
@@ -116,12 +116,12 @@ def test_a_delivered_message(host, way):
 
 def test_a_quarantined_and_released_message(host):
     host.send("lmtp", "released", EICAR + b"\r\n")
-    wait_until(lambda: "in quarantine" in host.trace("<released@example.org>"), "the quarantine")
+    wait_until(lambda: "in quarantine" in host.trace("<released@example.org>"), "the quarantine", 30)
     story = host.trace("<released@example.org>")
     assert "Eicar" in story
     quarantine_id = re.search(r"put into quarantine as (\S+)", story).group(1)
     assert host.daemon.run("quarantine", "release", quarantine_id).returncode == 0
-    wait_until(lambda: "so <bob@example.com>: delivered" in host.trace(quarantine_id), "its delivery")
+    wait_until(lambda: "so <bob@example.com>: delivered" in host.trace(quarantine_id), "its delivery", 30)
     story = host.trace(quarantine_id)
     assert story.index("put into quarantine") < story.index("released from quarantine") < story.index("sent (")
 
@@ -129,7 +129,7 @@ def test_a_quarantined_and_released_message(host):
 def test_a_deferred_and_later_delivered_message(host):
     host.clamd.on("verdict", close())
     host.send("lmtp", "deferred")
-    wait_until(lambda: "asked to come again" in host.trace("<deferred@example.org>"), "the deferral")
+    wait_until(lambda: "asked to come again" in host.trace("<deferred@example.org>"), "the deferral", 30)
     assert "so <bob@example.com>: deferred" in host.trace("<deferred@example.org>")
     host.clamd.clear()
     # postqueue(1) would first ask for pickup(8), which this Postfix does not have: its time is made to have come.
@@ -161,7 +161,7 @@ def test_a_rejected_message(host):
 
 def test_before_the_queue(host):
     reply = host.send("proxy", "proxied")
-    wait_until(lambda: "so <bob@example.com>: delivered" in host.trace("<proxied@example.org>"), "its delivery")
+    wait_until(lambda: "so <bob@example.com>: delivered" in host.trace("<proxied@example.org>"), "its delivery", 30)
     identity = re.search(r"filter id=(\w+)", reply).group(1)
     assert "handed on to Postfix as" in host.trace(identity)
 
