@@ -48,7 +48,7 @@ def _send_all() -> list[Journey]:
     limit = int(container.inside("postconf", "-hx", "message_size_limit"))
     journeys = []
     for sample in samples(playbooks.DOMAIN, limit):
-        say(f"Sending: {sample.title}, to port 25 of {container.address()}")
+        say(f"Sending: {sample.title}, to port {sample.port} of {container.address()}")
         journeys.append(journey(sample))
     return journeys
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 import container
-from messages import DELIVERED, QUARANTINED, SENDER, Sample
+from messages import DELIVERED, DISCLAIMED, QUARANTINED, Sample
 
 #: Seconds that a message may take from its acknowledgement to its end.
 PATIENCE = 60.0
@@ -46,10 +46,12 @@ def journey(sample: Sample) -> Journey:
     began = time.time()
     try:
         front = _send(way)
+        if sample.expected == DISCLAIMED:
+            front = _prove_disclaimer(way, began, front)
         answer = _status(way, began, "front queue", front, "127.0.0.1")
         _prove_filter(way, began, answer)
         back = _QUEUED.search(answer)
-        if sample.expected == DELIVERED and back:
+        if sample.expected in (DELIVERED, DISCLAIMED) and back:
             _prove_delivery(way, began, back.group(1))
         elif sample.expected == QUARANTINED and not back:
             _prove_quarantine(way, answer)
@@ -64,15 +66,15 @@ def journey(sample: Sample) -> Journey:
 
 
 def _send(way: Journey) -> str:
-    """Hand the message to port 25 and return the queue id under which it was accepted."""
+    """Hand the message to its port and return the queue id under which it was accepted."""
     sample = way.sample
-    with smtplib.SMTP(container.address(), 25, local_hostname="client.example.com", timeout=30) as client:
+    with smtplib.SMTP(container.address(), sample.port, local_hostname="client.example.com", timeout=30) as client:
         client.ehlo()
-        for code, reply in (client.mail(SENDER), client.rcpt(sample.recipient), client.data(sample.content)):
+        for code, reply in (client.mail(sample.sender), client.rcpt(sample.recipient), client.data(sample.content)):
             if code not in (250, 251):
-                raise Unmet(f"port 25 refused it: {code} {reply.decode('ascii', 'replace')}")
+                raise Unmet(f"port {sample.port} refused it: {code} {reply.decode('ascii', 'replace')}")
     words = f"{code} {reply.decode('ascii', 'replace')}"
-    way.prove("port 25", f"{len(sample.content)} bytes, answer: {words}")
+    way.prove(f"port {sample.port}", f"{len(sample.content)} bytes, answer: {words}")
     queued = _QUEUED.search(words)
     if not queued:
         raise Unmet(f"accepted without a queue id: {words}")
@@ -108,6 +110,22 @@ def _status(way: Journey, began: float, step: str, queue_id: str, relay: str) ->
         time.sleep(0.5)
 
 
+def _prove_disclaimer(way: Journey, began: float, front: str) -> str:
+    """Follow the message through the disclaimer program; return the queue id with which it came back."""
+    _status(way, began, "disclaimer", front, "disclaimer")
+    identifier = re.compile(rf"cleanup\[\d+\]: (?!{front})(\w+): message-id={re.escape(way.sample.message_id)}")
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        for line in _journal(began, identifier):
+            back = line.rpartition(": message-id=")[0].rpartition(" ")[2]
+            if lines := _journal(began, re.compile(rf"pickup\[\d+\]: {back}: uid=")):
+                way.prove("sendmail", lines[-1])
+                return back
+        if time.monotonic() > deadline:
+            raise Unmet("the disclaimer program took it, and it did not come back by sendmail")
+        time.sleep(0.2)
+
+
 def _prove_filter(way: Journey, began: float, answer: str) -> None:
     """Find the filter's own line on the message."""
     identity = _FILTER_ID.search(answer)
@@ -130,9 +148,11 @@ def _prove_delivery(way: Journey, began: float, back: str) -> None:
     if len(paths) != 1:
         raise Unmet(f"{len(paths)} copies in the mailbox: {paths}")
     body = container.inside_bytes("cat", paths[0]).partition(b"\n\n")[2]
-    if body != sample.body:
-        raise Unmet(f"delivered, but the body is not the one that was sent: {paths[0]}")
-    way.prove("mailbox", f"{paths[0]}: body of {len(body)} bytes is the one that was sent")
+    if body != sample.body + sample.added.encode():
+        wanted = "the one that was sent and the disclaimer" if sample.added else "the one that was sent"
+        raise Unmet(f"delivered, but the body is not {wanted}: {paths[0]}")
+    behind = f'; behind it "{" / ".join(sample.added.split(chr(10))).strip(" /")}"' if sample.added else ""
+    way.prove("mailbox", f"{paths[0]}: body of {len(sample.body)} bytes is the one that was sent{behind}")
 
 
 def _prove_quarantine(way: Journey, answer: str) -> None:

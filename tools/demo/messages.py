@@ -13,12 +13,21 @@ from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 
 SENDER = "carol@client.example.com"
+#: Where mail from outside comes in, and mail from inside, which gets the disclaimer.
+OUTSIDE, INSIDE = 25, 2525
+
+#: As the inventory has it; it is for whoever gets the letter, so it has characters that mail can spoil.
+DISCLAIMER = "This letter of ${sender_name} is for its recipient only.\nDemo GmbH \u2013 Köln"
 
 # In two parts, so that no scanner mistakes this file for an infected one.
 # https://www.eicar.org/download-anti-malware-testfile/
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 
+#: In demo.hdb by its checksum, so that clamd finds it; the filter itself knows EICAR alone, in archives too.
+KNOWN_TO_CLAMD = b"A harmless file of the demo, which the demo's database of signatures knows, and nothing else does.\n"
+
 DELIVERED = "delivered, unchanged"
+DISCLAIMED = "delivered, with its disclaimer"
 QUARANTINED = "quarantined, not delivered"
 
 
@@ -27,7 +36,8 @@ class Sample:
     """One message of the demo.
 
     content is what goes over the wire, with CR LF line ends; scanner, where set, is
-    who must have found the virus, as the filter's quarantine names its source.
+    who must have found the virus, as the filter's quarantine names its source; added is what
+    the mailbox has behind the body as it was sent.
     """
 
     title: str
@@ -36,6 +46,9 @@ class Sample:
     content: bytes
     message_id: str
     scanner: str = ""
+    sender: str = SENDER
+    port: int = OUTSIDE
+    added: str = ""
 
     @property
     def body(self) -> bytes:
@@ -43,10 +56,16 @@ class Sample:
         return self.content.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n")
 
 
-def _compose(recipient: str, subject: str, text: str, attachment: tuple[str, bytes] | None = None) -> tuple[bytes, str]:
+def _compose(
+    recipient: str,
+    subject: str,
+    text: str,
+    attachment: tuple[str, bytes] | None = None,
+    sender: str = f"Carol <{SENDER}>",
+) -> tuple[bytes, str]:
     message = EmailMessage(policy=SMTP)
     message["Date"] = formatdate()
-    message["From"] = f"Carol <{SENDER}>"
+    message["From"] = sender
     message["To"] = f"<{recipient}>"
     message["Subject"] = subject
     message["Message-ID"] = identifier = make_msgid(domain="client.example.com")
@@ -73,19 +92,25 @@ def _nearly(limit: int) -> int:
 
 
 def samples(domain: str, size_limit: int) -> list[Sample]:
-    """The four messages, for a host with that mail domain and message_size_limit (bytes)."""
+    """The messages, for a host with that mail domain and message_size_limit (bytes)."""
     alice, bob = f"alice@{domain}", f"bob@{domain}"
     clean, clean_id = _compose(alice, "Minutes", "Dear Alice,\n\nthe minutes: nothing happened.\n\n.\nCarol\n")
     eicar, eicar_id = _compose(alice, "Invoice", "See the attachment.\n", ("invoice.com", EICAR))
     zipped, zipped_id = _compose(
         bob, "Your parcel", "Open the archive.\n", ("parcel.zip", _zipped("parcel.com", EICAR))
     )
+    known, known_id = _compose(
+        bob, "Your notes", "Open the archive.\n", ("notes.zip", _zipped("notes.bin", KNOWN_TO_CLAMD))
+    )
     large, large_id = _compose(bob, "Photos", "All of them.\n", ("photos.bin", os.urandom(_nearly(size_limit))))
+    letter, letter_id = _compose(bob, "Angebot", "Lieber Bob,\n\nhübsche Grüße.\n", sender=f"Alice <{alice}>")
+    added = "\n" + DISCLAIMER.replace("${sender_name}", "Alice") + "\n"
     size = f"{len(large) / 1e6:.1f} MB of {size_limit / 1e6:.2f} MB"
     return [
         Sample("clean", alice, DELIVERED, clean, clean_id),
         Sample("EICAR, attached", alice, QUARANTINED, eicar, eicar_id),
-        # the filter knows the pattern itself, but not inside an archive
-        Sample("EICAR in a zip", bob, QUARANTINED, zipped, zipped_id, "clamd"),
+        Sample("EICAR in a zip", bob, QUARANTINED, zipped, zipped_id),
+        Sample("known to clamd, in a zip", bob, QUARANTINED, known, known_id, "clamd"),
         Sample(f"large ({size})", bob, DELIVERED, large, large_id),
+        Sample("from inside", bob, DISCLAIMED, letter, letter_id, sender=alice, port=INSIDE, added=added),
     ]

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import container
+from messages import DISCLAIMER, INSIDE
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = ROOT / ".demo"
@@ -29,7 +30,13 @@ def write_inventory() -> None:
         "ansible_python_interpreter": "/usr/bin/python3",
         # so that `become` has nothing to do: a bare Debian has no sudo
         "ansible_user": "root",
-        "filter_clamav_database_files": [str(ROOT / "molecule/resources/clamav/filter-stack-test.hdb")],
+        "filter_clamav_database_files": [
+            str(ROOT / "molecule/resources/clamav/filter-stack-test.hdb"),
+            str(ROOT / "tools/demo/demo.hdb"),
+        ],
+        "filter_stack_disclaimer": "bundled",
+        "filter_stack_disclaimer_text": DISCLAIMER,
+        "filter_stack_internal_listen": [f"0.0.0.0:{INSIDE}"],
         "filter_verify_recipient": f"alice@{DOMAIN}",
         "prepare_mail_domain": DOMAIN,
     }
