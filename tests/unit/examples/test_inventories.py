@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import re
@@ -23,13 +24,22 @@ COMMANDS = Path(sys.executable).parent
 NETWORKS = [ipaddress.ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "127.0.0.0/8")]
 
 
+@functools.cache
 def options(role: Path) -> dict[str, Any]:
     specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text(encoding="utf-8"))
     return specs["argument_specs"]["main"]["options"]
 
 
+@functools.cache
 def defaults(role: Path) -> dict[str, Any]:
     return yaml.safe_load((role / "defaults/main.yml").read_text(encoding="utf-8"))
+
+
+@functools.cache
+def common_variables() -> set[str]:
+    """The collection's own, by their use."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "roles").rglob("*.yml")]
+    return set(re.findall(r"\bfilter_stack_\w+", "".join(texts)))
 
 
 ROLES = {path.name: path for path in sorted((ROOT / "roles").iterdir())}
@@ -51,10 +61,8 @@ def complaints(variables: dict[str, Any]) -> list[str]:
     """What is wrong with the variables of one host, in words."""
     words = []
     own = {name for role in ROLES for name in options(ROLES[role])}
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "roles").rglob("*.yml")]
-    common = set(re.findall(r"\bfilter_stack_\w+", "".join(texts)))
     for name in variables:
-        if name.startswith("filter_") and name not in own | common:
+        if name.startswith("filter_") and name not in own | common_variables():
             words.append(f"no role has {name}")
     for role, path in ROLES.items():
         # defaults are not to be judged here, and some are expressions
