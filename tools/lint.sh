@@ -44,6 +44,7 @@ lint ruff ruff check --quiet .
 lint "ruff format" ruff format --quiet --diff .
 lint "mypy (daemon)" mypy --no-error-summary files/filter_daemon.py files/filterd
 lint "mypy (demo)" env MYPYPATH=tools/demo mypy --no-error-summary tools/demo/*.py
+lint "mypy (tools)" env MYPYPATH=files mypy --no-error-summary tools/*.py roles/filter_amavis/files/amavis_clean.py
 # SC2317: it does not see that step calls the functions whose names it is given
 lint shellcheck shellcheck --exclude=SC2317 --external-sources --source-path=SCRIPTDIR .ci/run tools/*.sh
 lint yamllint yamllint --strict .
