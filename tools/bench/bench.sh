@@ -12,6 +12,7 @@ set -euo pipefail
 NAME=filter-stack-bench
 IMAGE=filter-stack-base:bookworm
 RAW=$ROOT/.cache/bench.json
+RAW_DISCLAIMERS=$ROOT/.cache/bench-disclaimers.json
 
 start_container() {
   docker rm -f "$NAME" >/dev/null 2>&1 || true
@@ -34,5 +35,5 @@ if [ "${1:-}" = --soak ]; then
 fi
 docker exec "$NAME" python3 /opt/bench/run.py "$@" >"$RAW"
 "$ROOT/.venv/bin/python" "$ROOT/tools/bench/report.py" "$RAW" "$ROOT/docs/bench"
-mkdir -p "$ROOT/docs/bench"
-docker exec "$NAME" python3 /opt/bench/disclaimer.py >"$ROOT/docs/bench/disclaimers.md"
+docker exec "$NAME" python3 /opt/bench/disclaimer.py >"$RAW_DISCLAIMERS"
+"$ROOT/.venv/bin/python" "$ROOT/tools/bench/disclaimer_report.py" "$RAW_DISCLAIMERS" "$ROOT/docs/bench"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Throughput of the disclaimer programs, side by side. Runs inside the container as root and prints a page in Markdown.
+"""Throughput of the disclaimer programs, side by side. Runs inside the container as root and prints JSON.
 
 Each message is one process, as pipe(8) starts them, and sendmail is one that only takes what it is given: what is
 measured is the program. Rounds are interleaved. `classic` is a shell script around alterMIME, as guides have it, which
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -65,8 +66,8 @@ def install() -> dict[str, list[str]]:
     return commands
 
 
-def measure(command: list[str], content: bytes) -> float:
-    """Messages per second."""
+def measure(command: list[str], content: bytes) -> dict[str, float]:
+    """Messages per second, and processor time of each in ms, with all that it starts."""
 
     def work() -> None:
         for _ in range(COUNT // PARALLEL):
@@ -74,31 +75,31 @@ def measure(command: list[str], content: bytes) -> float:
             subprocess.run(words, input=content, check=True, timeout=60)
 
     threads = [threading.Thread(target=work) for _ in range(PARALLEL)]
-    began = time.monotonic()
+    began, cpu = time.monotonic(), _cpu_seconds()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return COUNT / (time.monotonic() - began)
+    return {"rate": COUNT / (time.monotonic() - began), "cpu_ms": (_cpu_seconds() - cpu) / COUNT * 1000}
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
-    """Measure, and print the page."""
+    """Measure, and print the figures of every round."""
     commands = install()
     contents = {name: path.read_bytes() for name, path in messages.write(HOME / "messages").items()}
-    figures: dict[tuple[str, str], list[float]] = {}
-    for _ in range(ROUNDS):
+    rounds: list[dict[str, dict[str, dict[str, float]]]] = []
+    for number in range(ROUNDS):
+        print(f"round {number + 1} of {ROUNDS}: disclaimer programs", file=sys.stderr, flush=True)
+        rounds.append({name: {} for name in commands})
         for kind, content in contents.items():
             for name, command in commands.items():
-                figures.setdefault((name, kind), []).append(measure(command, content))
-    print("<!--\nSPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors")
-    print("SPDX-License-Identifier: GPL-3.0-or-later\n-->\n# Disclaimer programs\n")
-    print(f"Messages/s, the median of {ROUNDS} rounds, {PARALLEL} at a time; one process for each message.\n")
-    print("| program | " + " | ".join(contents) + " |")
-    print("|---|" + "---|" * len(contents))
-    for name in commands:
-        medians = (sorted(figures[name, kind])[ROUNDS // 2] for kind in contents)
-        print(f"| {name} | " + " | ".join(f"{median:.0f}" for median in medians) + " |")
+                rounds[-1][name][kind] = measure(command, content)
+    json.dump({"parallel": PARALLEL, "processors": os.cpu_count(), "rounds": rounds}, sys.stdout)
 
 
 if __name__ == "__main__":
