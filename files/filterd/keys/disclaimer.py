@@ -12,11 +12,15 @@ from ..disclaimer.load import header, load_rows
 from ..disclaimer.rows import Row
 from ..values import Address, Network, Wrong, key
 
+_TAKES = "a list of rows with senders, recipients, text and html"
+
 
 def _rows(value: Any) -> tuple[Row, ...]:
+    if not isinstance(value, list):
+        raise Wrong(_TAKES)
     loaded = load_rows(value, "", files=False)
     if loaded.problems:
-        raise Wrong(f"a list of rows with senders, recipients, text and html; {loaded.problems[0].lstrip(':')}")
+        raise Wrong(f"{_TAKES}; {loaded.problems[0]}")
     return loaded.rows
 
 
