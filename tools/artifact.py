@@ -55,7 +55,7 @@ SECRET = {
     "the EICAR test file, which scanners remove": re.compile(
         rb"X5O!P%@AP\[4\\PZX54\(P\^\)7CC\)7}\$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!"
     ),
-    "a path of somebody's machine": re.compile(rb"/(home|Users)/(?!alice\b|bob\b|USER\b|vscan\b)[a-z][a-z0-9_-]*/"),
+    "a path of somebody's machine": re.compile(rb"/(home|Users)/(?!USER\b)[a-z][a-z0-9_-]*/(?!Maildir)"),
 }
 LARGEST_FILE = 1024 * 1024
 LARGEST = 4 * 1024 * 1024
