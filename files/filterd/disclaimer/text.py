@@ -21,7 +21,7 @@ _VALUE_LIMIT = 200
 #: Fewer characters say too little to know a text again.
 _MARK_LENGTH = 12
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_BLANKS = re.compile(r"[\s>|\u200b\ufeff]+")
+_QUOTE_MARKS = (">", "|", "\u200b", "\ufeff")
 
 
 class Problem(NamedTuple):
@@ -96,7 +96,10 @@ def _mark(source: str, is_html: bool) -> str:
 
 def normal(text: str) -> str:
     """A text as it is compared: without white space and quote marks, which replies change."""
-    return _BLANKS.sub("", text)
+    text = "".join(text.split())
+    for mark in _QUOTE_MARKS:
+        text = text.replace(mark, "")
+    return text
 
 
 _NOT_SHOWN = re.compile(r"(?is)<!--.*?-->|<(script|style|title)\b.*?</\1\s*>")

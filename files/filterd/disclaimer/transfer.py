@@ -14,6 +14,11 @@ import re
 from .fields import Irregular
 
 _LINE = 76
+#: An escaped byte, or what means nothing: a soft line break, and blanks at the end of a line, which were added on the
+#: way (RFC 2045 section 6.7, rule 3); the second one is for text in which there are none of these.
+_QUOTED = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*(?:\r?\n|\Z))|(?<![ \t])[ \t]+(?=\r?\n|\Z)")
+_QUOTED_TIGHT = re.compile(rb"=(?:([0-9A-Fa-f]{2})|\r?\n|\Z)")
+_BLANK_ENDS = (b" \n", b" \r\n", b"\t\n", b"\t\r\n")
 _ESCAPE = re.compile(rb"=[0-9A-Fa-f]{2}")
 _UNITS = re.compile(rb"=[0-9A-Fa-f]{2}|.", re.DOTALL)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*\Z")
@@ -26,7 +31,7 @@ def decode(raw: bytes, encoding: str) -> bytes:
     if encoding == "base64":
         return _decode_base64(raw)
     if encoding == "quoted-printable":
-        return b"".join(data for data, _, _ in _quoted_lines(raw))
+        return _decode_quoted(raw)
     return raw
 
 
@@ -35,6 +40,13 @@ def _decode_base64(raw: bytes) -> bytes:
     if not _BASE64.match(text) or len(text) % 4:
         raise Irregular("base64 that is not regular")
     return base64.b64decode(text)
+
+
+def _decode_quoted(raw: bytes) -> bytes:
+    """What _quoted_lines finds, all at once."""
+    blanks = raw.endswith((b" ", b"\t")) or any(end in raw for end in _BLANK_ENDS)
+    pattern = _QUOTED if blanks else _QUOTED_TIGHT
+    return pattern.sub(lambda match: bytes.fromhex(match.group(1).decode("ascii")) if match.group(1) else b"", raw)
 
 
 def _quoted_lines(raw: bytes) -> list[tuple[bytes, int, int]]:
@@ -124,8 +136,10 @@ def insert(raw: bytes, encoding: str, place: int, data: bytes, filler: bytes, li
 
 
 def _insert_quoted(raw: bytes, place: int, data: bytes, line_end: bytes) -> Replaced:
-    reached = 0
     body = quoted(data, line_end)
+    if place == len(_decode_quoted(raw)):
+        return _append_quoted(raw, body, line_end)
+    reached = 0
     for text, start, end in _quoted_lines(raw):
         if reached + len(text) <= place:
             reached += len(text)

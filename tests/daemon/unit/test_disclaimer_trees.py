@@ -14,6 +14,7 @@ from harness.mail import lines
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from filterd.disclaimer import transfer
 from filterd.disclaimer.rows import MARK
 
 LEAF_TEXT = st.text(alphabet=st.sampled_from("abc XYZ=.-<>äöü€中\n"), max_size=120)
@@ -150,3 +151,14 @@ def test_bytes_of_any_kind_end_nothing(content, step):
 )
 def test_pieces_of_mail_in_any_order_are_read_alike_in_pieces(content, step):
     assert change(content)[1] == change(content, step=step)[1]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.sampled_from((b"=", b" ", b"\t", b"\r", b"\n", b"\r\n", b"4", b"1", b"x", b"=0A", b"\xfc"))).map(
+        b"".join
+    )
+)
+@example(b"=\r\n\n \t \r\na1=\r \n")
+def test_quoted_printable_is_decoded_at_once_as_line_by_line(raw):
+    assert transfer.decode(raw, "quoted-printable") == b"".join(data for data, _, _ in transfer._quoted_lines(raw))
