@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -26,14 +24,14 @@ _TRIES = 100
 def directory(parent: str) -> Iterator[str]:
     """Make one below `parent`. Raises OSError."""
     sweep(parent)
-    path = os.path.join(parent, _PREFIX + secrets.token_hex(8))
+    path = os.path.join(parent, _PREFIX + os.urandom(8).hex())
     guard = _guardian(path)
     try:
         lock = _make(parent, path)
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
             os.close(lock)
     finally:
         os.close(guard)
@@ -62,7 +60,16 @@ def sweep(parent: str) -> None:
             path = os.path.join(parent, name)
             with contextlib.suppress(OSError), _opened(path) as one:
                 if _locked(one):
-                    shutil.rmtree(path, ignore_errors=True)
+                    _remove(path)
+
+
+def _remove(path: str) -> None:
+    """The directory and its files, as far as that is possible. (shutil is slow to import.)"""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(path, name))
+        os.rmdir(path)
 
 
 @contextlib.contextmanager
@@ -98,7 +105,7 @@ def _guardian(path: str) -> int:
             os.close(descriptor)
         os.read(reading, 1)
         for _ in range(_TRIES):
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
             if not os.path.exists(path):
                 break
             time.sleep(0.1)
