@@ -77,8 +77,9 @@ molecule: setup ## Molecule in Docker: the usual scenarios, or SCENARIO=farm, or
 ## More than `make test` has time for; each says what it needs and does not find
 
 .PHONY: gates
-gates: setup ## what Galaxy and its documentation pages demand: antsibull-docs, galaxy-importer
+gates: setup ## what Galaxy demands: antsibull-docs, galaxy-importer, ansible-test units
 	@tools/gates.sh
+	@tools/sanity.sh units
 
 .PHONY: daemon-versions
 daemon-versions: setup ## the daemon's tests on Python 3.9 to 3.13 (ARGS="3.9" for one)
