@@ -2,15 +2,24 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Runs `ansible-test sanity` on what the collection's artifact will hold, in a copy at
+# Usage: tools/sanity.sh [sanity|units]
+# Runs `ansible-test` on what the collection's artifact will hold, in a copy at
 # a path that it accepts (.../ansible_collections/NAMESPACE/NAME), kept in .cache with
-# its environments. Tests and tools are left to `make lint`: its rules are theirs.
+# its environments. Tests and tools are left to `make lint`: its rules are theirs. With
+# `units` the tests of modules and filters are there, too, and are run.
 set -euo pipefail
 . "$(dirname -- "$0")/lib.sh"
 cd "$ROOT"
 export PATH=$ROOT/.venv/bin:$PATH
 
-COPY=$ROOT/.cache/sanity/ansible_collections/mailops/filter_stack
+WHAT=${1:-sanity}
+case $WHAT in
+  sanity) LEFT_OUT=(':!tests/daemon' ':!tests/unit') ;;
+  # those that compare what is not in the copy
+  units) LEFT_OUT=(':!tests/daemon' ':!tests/unit/docs' ':!tests/unit/examples' ':!tests/unit/repository' ':!tests/unit/roles') ;;
+  *) die "usage: tools/sanity.sh [sanity|units]" ;;
+esac
+COPY=$ROOT/.cache/$WHAT/ansible_collections/mailops/filter_stack
 # A home of its own: what is put there must not meet other projects' ansible-test.
 SANITY_HOME=$ROOT/.cache/sanity/home
 
@@ -21,7 +30,7 @@ update_copy() {
   [ -d "$COPY/.git" ] || git init -q "$COPY"
   find "$COPY" -mindepth 1 \( -path "$COPY/tests/output" -o -path "$COPY/.git" \) -prune -o ! -type d -print0 | xargs -0 -r rm -f
   repository_files \
-    . ':!.ci' ':!.config' ':!molecule' ':!tools' ':!tests/daemon' ':!tests/unit' |
+    . ':!.ci' ':!.config' ':!molecule' ':!tools' "${LEFT_OUT[@]}" |
     while IFS= read -r -d '' file; do [ -e "$file" ] && printf '%s\0' "$file"; done |
     tar --null --files-from=- -cf - | tar -xf - -C "$COPY"
 }
@@ -70,8 +79,12 @@ provide_pip
 provide_pip_settings
 cd "$COPY"
 python=$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-sanity() { HOME=$SANITY_HOME ansible-test sanity --venv --python "$python" --color no "$@" </dev/null; }
+ansible_test() { HOME=$SANITY_HOME ansible-test "$@" --venv --python "$python" --color no </dev/null; }
+if [ "$WHAT" = units ]; then
+  step units "ansible-test units" ansible_test units --num-workers 4
+  exit
+fi
 # pslint is about PowerShell, of which there is none here. pylint's rules are those of
 # ansible-core's own modules; the daemon is no module, and ruff and mypy look after it.
-step sanity "ansible-test sanity" sanity --skip-test pslint --skip-test pylint
-step sanity-pylint "ansible-test sanity, pylint" sanity --test pylint plugins/
+step sanity "ansible-test sanity" ansible_test sanity --skip-test pslint --skip-test pylint
+step sanity-pylint "ansible-test sanity, pylint" ansible_test sanity --test pylint plugins/
