@@ -81,10 +81,10 @@ def held(path: str) -> Iterator[None]:
 class Ledger:
     """One writer. Never raises: what could not be written is counted in `failures`."""
 
-    def __init__(self, where: Place, name: str, create: bool = True) -> None:
+    def __init__(self, where: Place, name: str) -> None:
         self._where = where
         self._name = name
-        self._flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        self._flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_CREAT
         self._descriptor = self._lock = -1
         self._identity = (0, 0)
         self._trouble = ""

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 
 from ..config import Config
 from . import ledger
@@ -31,16 +33,33 @@ def removed(config: Config, quarantine_id: str, why: str) -> None:
 
 def _write(config: Config, data: dict[str, object]) -> None:
     where = ledger.place(config)
-    # Never created here: a file of root's could not be written by the daemon.
-    if where is None or not os.path.exists(where.path):
+    if where is None:
         return
     try:
-        privacy = ledger.privacy(config)
+        with _as_owner_of(os.path.dirname(where.path)):
+            privacy = ledger.privacy(config)
+            if isinstance(data.get("recipient"), str):
+                data["recipient"] = privacy.address(str(data["recipient"]))
+                data["reply"] = privacy.words(str(data["reply"]))
+            writer = ledger.Ledger(where, COMMANDS)
+            writer.write(data)
+            writer.close()
     except OSError:
+        return  # no service has made a ledger there, or it is not ours
+
+
+@contextlib.contextmanager
+def _as_owner_of(directory: str) -> Iterator[None]:
+    """Root acts as the filter's user: the daemon could not write to a file that root made. Raises OSError."""
+    owner = os.stat(directory)
+    if os.geteuid() != 0:
+        yield
         return
-    if isinstance(data.get("recipient"), str):
-        data["recipient"] = privacy.address(str(data["recipient"]))
-        data["reply"] = privacy.words(str(data["reply"]))
-    writer = ledger.Ledger(where, COMMANDS, create=False)
-    writer.write(data)
-    writer.close()
+    group = os.getegid()
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)

@@ -53,7 +53,9 @@ _ALWAYS: dict[str, _Check] = {"time": _moment, "writer": _text, "n": _count, "ev
 _MUST: dict[str, dict[str, _Check]] = {
     "message": {
         **dict.fromkeys(("id", "front", "client", "sender", "message_id", "verdict", "disposition"), _text),
-        "size": _count, "seconds": _stages, "recipients": _recipients,
+        "size": _count,
+        "seconds": _stages,
+        "recipients": _recipients,
     },
     "given up": {"id": _text, "front": _text, "reason": _text},
     "released": dict.fromkeys(("quarantine", "recipient", "reply"), _text),

@@ -8,8 +8,10 @@ import json
 import os
 import random
 import shutil
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from harness.behaviour import Action, close, late, raw, reply, reset, wait_until
@@ -17,7 +19,8 @@ from harness.clamd import EICAR
 from harness.client import lmtp
 from harness.sender import Sender
 
-from filterd.operate import audit, postfix_log
+from filterd.config import from_json
+from filterd.operate import audit, notes, postfix_log
 from filterd.operate.reading import Read
 
 SERVER_FAULTS = [
@@ -130,6 +133,29 @@ def test_an_expired_message_has_its_end(start_daemon):
     lmtp(daemon.address, b"Subject: x\r\n\r\n" + EICAR + b"\r\n")
     assert daemon.run("quarantine", "expire", "--older-than", "0").returncode == 0
     assert report(daemon)[0] == 0
+
+
+def test_a_message_that_was_deleted_just_after_the_ledger_was_renamed_has_its_end(start_daemon):
+    daemon = start_daemon()
+    lmtp(daemon.address, b"Subject: x\r\n\r\n" + EICAR + b"\r\n")
+    daemon.ledger.rename(f"{daemon.ledger}.1")
+    assert daemon.run("quarantine", "delete", daemon.quarantined()[0].stem).returncode == 0
+    assert report(daemon)[0] == 0
+
+
+def test_what_root_did_is_written_to_a_file_that_the_daemon_can_write_to():
+    with tempfile.TemporaryDirectory() as name:
+        # pytest's directories are for their owner alone
+        os.chmod(name, 0o755)
+        directory = Path(name) / "ledger"
+        directory.mkdir()
+        if os.geteuid() == 0:
+            os.chown(directory, 65534, 65534)
+        notes.removed(from_json({"ledger_file": str(directory / "ledger.jsonl")}), "Q1", "deleted")
+        assert {path.stat().st_uid for path in directory.iterdir()} == {directory.stat().st_uid}
+        assert len((directory / "ledger.jsonl").read_text().splitlines()) == 1
+    # and who did it is root again
+    assert os.geteuid() == os.getuid()
 
 
 def test_the_last_line_of_a_running_worker_is_missed(start_daemon):

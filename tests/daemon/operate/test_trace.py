@@ -94,7 +94,9 @@ def _behave(host: Host) -> Iterator[None]:
 def test_a_delivered_message(host, way):
     host.send(way, f"delivered-{way}")
     host.logged(rf"from=<delivered-{way}@example.org>")
-    wait_until(lambda: [one for one in host.sink.accepted if one.sender.startswith(f"delivered-{way}")], "its arrival", 30)
+    wait_until(
+        lambda: [one for one in host.sink.accepted if one.sender.startswith(f"delivered-{way}")], "its arrival", 30
+    )
     wait_until(lambda: "so <bob@example.com>: delivered" in host.trace(f"<delivered-{way}@example.org>"), "its end", 30)
     story = host.trace(f"<delivered-{way}@example.org>")
     # The first and the second pass through Postfix, and the filter between them, in this order
