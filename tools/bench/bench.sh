@@ -4,7 +4,7 @@
 #
 # Usage: tools/bench/bench.sh [--rounds N] [--scale SHARE]
 #        tools/bench/bench.sh --soak [--seconds N]
-# Measures this daemon beside its peers in one container and writes docs/bench/;
+# Measures this daemon beside its peers in one container, writes docs/bench/ and the figures in docs/engines.md;
 # with --soak only loads it for some minutes and looks whether anything grows.
 set -euo pipefail
 . "$(dirname -- "$0")/../lib.sh"
@@ -35,5 +35,6 @@ if [ "${1:-}" = --soak ]; then
 fi
 docker exec "$NAME" python3 /opt/bench/run.py "$@" >"$RAW"
 "$ROOT/.venv/bin/python" "$ROOT/tools/bench/report.py" "$RAW" "$ROOT/docs/bench"
+"$ROOT/.venv/bin/python" "$ROOT/tools/bench/engines_page.py" "$ROOT/docs/bench/results.json" "$ROOT/docs/engines.md"
 docker exec "$NAME" python3 /opt/bench/disclaimer.py >"$RAW_DISCLAIMERS"
 "$ROOT/.venv/bin/python" "$ROOT/tools/bench/disclaimer_report.py" "$RAW_DISCLAIMERS" "$ROOT/docs/bench"
