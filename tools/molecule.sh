@@ -6,6 +6,7 @@
 # Runs Molecule scenarios one after another; their hosts are worked on in parallel.
 # When one fails, the journals of its hosts are shown before they are destroyed.
 # FILTER_STACK_TEST_PREFIX: begins the names of the containers (default filter-stack).
+# FILTER_STACK_TEST_NETWORK: the first three numbers of a /24 for hosts with addresses of their own (default: a free one).
 set -euo pipefail
 . "$(dirname -- "$0")/lib.sh"
 cd "$ROOT"
@@ -30,6 +31,27 @@ show_journals() {
   done
 }
 
+# Hosts with addresses of their own (the scenario farm) take a network that neither this machine nor Docker uses: the first
+# three numbers of a /24. That of an earlier run is used again.
+choose_network() {
+  local third taken
+  taken=$(docker network inspect -f '{{range .IPAM.Config}}{{.Subnet}}{{end}}' "$FILTER_STACK_TEST_PREFIX-farm" 2>/dev/null || true)
+  if [[ $taken == *.0/24 ]]; then
+    echo "${taken%.0/24}"
+    return
+  fi
+  for third in {7..254}; do
+    # routes into it, and routes that cover it, but for the default one
+    taken=$(for how in root match; do ip -4 route show "$how" "10.231.$third.0/24"; done | grep -v '^default' || true)
+    if [ -z "$taken" ]; then
+      echo "10.231.$third"
+      return
+    fi
+  done
+  die "no network from 10.231.7.0/24 to 10.231.254.0/24 is free (the last one has: $taken):" \
+    "name one in FILTER_STACK_TEST_NETWORK, such as 192.168.77"
+}
+
 scenarios() { (cd molecule && printf '%s\n' */molecule.yml | sed 's#/molecule.yml##'); }
 
 run() {
@@ -48,6 +70,8 @@ run() {
 }
 
 tools/base-images.sh
+FILTER_STACK_TEST_NETWORK=${FILTER_STACK_TEST_NETWORK:-$(choose_network)}
+export FILTER_STACK_TEST_NETWORK
 if [ $# -eq 0 ]; then
   set -- "${USUAL[@]}"
 elif [ "$*" = all ]; then
