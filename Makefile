@@ -89,6 +89,11 @@ daemon-versions: setup ## the daemon's tests on Python 3.9 to 3.13 (ARGS="3.9" f
 core-versions: setup ## playbooks, roles and modules with ansible-core 2.18 to 2.21 (ARGS="2.18" for one)
 	@tools/core-versions.sh $(ARGS)
 
+.PHONY: examples
+examples: setup ## provisions hosts in containers with the inventories of examples/ (ARGS="farm" for one)
+	@$(DOCKER) tools/base-images.sh bookworm
+	@$(DOCKER) $(BIN)/python tools/examples.py $(ARGS)
+
 .PHONY: tutorial
 tutorial: setup ## follows docs/tutorial.md to the letter in a fresh container
 	@$(DOCKER) tools/tutorial.sh
