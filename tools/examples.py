@@ -20,18 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from containers import PREFIX, Failed, docker, run, wait
+
 ROOT = Path(__file__).resolve().parent.parent
-PREFIX = os.environ.get("FILTER_STACK_TEST_PREFIX", "filter-stack")
-IMAGE = "filter-stack-base:bookworm"
-OPTIONS = (
-    "--cap-add=SYS_ADMIN",
-    "--security-opt=seccomp=unconfined",
-    "--security-opt=apparmor=unconfined",
-    "--cgroupns=host",
-    "--tmpfs=/run:exec",
-    "--tmpfs=/run/lock",
-    "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
-)
 #: The networks of the examples (RFC 5737), which Docker makes.
 NETWORKS = {"192.0.2": f"{PREFIX}-examples-1", "198.51.100": f"{PREFIX}-examples-2"}
 #: Names that an example expects in the DNS.
@@ -39,18 +30,6 @@ NAMES = {"farm": {"filters.example.com": ("192.0.2.21", "192.0.2.22")}}
 #: Addresses that a host of an example has besides.
 ADDRESSES = {"disclaimer": {"gateway.example.com": "198.51.100.25"}}
 BESIDE = {"filter_stack_clamav": False, "prepare_message_size_limit": 26214400}
-
-
-class Failed(Exception):
-    """An example that is not true; in words."""
-
-
-def docker(*arguments: str, check: bool = True) -> str:
-    """Docker's client."""
-    done = subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True)
-    if check and done.returncode:
-        raise Failed(f"docker {arguments[0]}: {done.stderr.strip()}")
-    return done.stdout
 
 
 def container(host: str) -> str:
@@ -76,14 +55,9 @@ def start(example: str, hosts: dict[str, dict[str, Any]]) -> None:
         place = []
         if address:
             place = [f"--network={NETWORKS[address.rpartition('.')[0]]}", f"--ip={address}"]
-        docker("run", "--detach", f"--name={container(host)}", f"--hostname={host}", *OPTIONS, *names, *place, IMAGE)
-    deadline = time.monotonic() + 60
+        run(container(host), host, *names, *place)
     for host in hosts:
-        state = ("exec", container(host), "systemctl", "is-system-running")
-        while docker(*state, check=False).strip() not in {"running", "degraded"}:
-            if time.monotonic() > deadline:
-                raise Failed(f"{host}: systemd has not started within a minute")
-            time.sleep(0.25)
+        wait(container(host))
 
 
 def remove(hosts: dict[str, dict[str, Any]]) -> None:

@@ -11,27 +11,18 @@ what the blocks since the last one have said.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
+import containers
+from containers import Failed
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/tutorial.md"
-IMAGE = "filter-stack-base:bookworm"
-NAME = os.environ.get("FILTER_STACK_TEST_PREFIX", "filter-stack") + "-tutorial"
-OPTIONS = (
-    "--cap-add=SYS_ADMIN",
-    "--security-opt=seccomp=unconfined",
-    "--security-opt=apparmor=unconfined",
-    "--cgroupns=host",
-    "--tmpfs=/run:exec",
-    "--tmpfs=/run/lock",
-    "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
-)
+NAME = f"{containers.PREFIX}-tutorial"
 #: The last line of each block's output, with the shell's exit status.
 DONE = "-- tutorial: done with "
 
@@ -43,10 +34,6 @@ class Block(NamedTuple):
     text: str
     line: int
     file: str
-
-
-class Failed(Exception):
-    """What was written is not so; in words."""
 
 
 def blocks(page: str) -> list[Block]:
@@ -89,27 +76,14 @@ class Shell:
         raise Failed(f"line {block.line}: the shell has ended\n" + "".join(said))
 
 
-def docker(*arguments: str) -> str:
-    """Docker's client."""
-    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
-
-
 def start(artifact: Path, wheels: Path) -> None:
     """A fresh host: Debian with systemd, and the two things that the reader has got from elsewhere."""
-    subprocess.run(["docker", "rm", "-fv", NAME], check=False, capture_output=True)
+    containers.docker("rm", "-fv", NAME, check=False)
     # pip finds what it asks for in a directory: whatever index this machine has, the host need not reach it
     pip = ("--env=PIP_NO_INDEX=1", "--env=PIP_FIND_LINKS=/wheels", f"--volume={wheels}:/wheels:ro")
-    docker("run", "--detach", f"--name={NAME}", "--hostname=mail.example.com", *OPTIONS, *pip, IMAGE)
-    docker("cp", str(artifact), f"{NAME}:/root/")
-    deadline = time.monotonic() + 60
-    state = ["docker", "exec", NAME, "systemctl", "is-system-running"]
-    while subprocess.run(state, check=False, capture_output=True, text=True).stdout.strip() not in {
-        "running",
-        "degraded",
-    }:
-        if time.monotonic() > deadline:
-            raise Failed("systemd has not started within a minute")
-        time.sleep(0.25)
+    containers.run(NAME, "mail.example.com", *pip)
+    containers.docker("cp", str(artifact), f"{NAME}:/root/")
+    containers.wait(NAME)
 
 
 def follow() -> None:
@@ -144,7 +118,7 @@ def main() -> int:
     except Failed as failure:
         print(f"docs/tutorial.md, {failure}\nThe host is left as it is: docker exec -it {NAME} bash", file=sys.stderr)
         return 1
-    docker("rm", "-fv", NAME)
+    containers.docker("rm", "-fv", NAME)
     print("docs/tutorial.md is true")
     return 0
 
