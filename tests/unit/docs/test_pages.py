@@ -59,14 +59,14 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize(("page", "block"), fenced("yaml"), ids=name)
+@pytest.mark.parametrize(("page", "block"), list(fenced("yaml")), ids=name)
 def test_variables_in_blocks_are_known_and_take_their_values(page: Path, block: str) -> None:
     value = yaml.safe_load(block)
     variables = value.get("all", {}).get("vars", value) if isinstance(value, dict) else {}
     assert complaints(variables) == []
 
 
-@pytest.mark.parametrize(("page", "block"), fenced("sh"), ids=name)
+@pytest.mark.parametrize(("page", "block"), list(fenced("sh")), ids=name)
 def test_blocks_of_shell_are_shell(page: Path, block: str) -> None:
     done = subprocess.run(["bash", "-n"], input=block, check=False, capture_output=True, text=True)
     assert done.stderr == ""
