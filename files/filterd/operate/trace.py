@@ -216,7 +216,8 @@ class _Order:
         elif item.queue_id in self._behind:
             rank = 3
         else:
-            rank = 2 if item.text == "removed" or postfix_log.delivery(item) else 0
+            follows = item.text == "removed" or item.program.endswith("/bounce") or postfix_log.delivery(item)
+            rank = 2 if follows else 0
         return (int(item.time), rank, item.time)
 
 
