@@ -11,8 +11,11 @@ import re
 import shutil
 import subprocess
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
+
+from .. import log
 
 _USUAL_FILES = ("/var/log/mail.log", "/var/log/maillog")
 #: Seconds that a helper program of Postfix or systemd may take to begin.
@@ -163,7 +166,10 @@ def _with_older(path: str, since: float) -> list[str]:
 def _file(path: str) -> Iterator[str]:
     opener = gzip.open if path.endswith(".gz") else open
     with opener(path, "rt", encoding="utf-8", errors="backslashreplace") as file:
-        yield from file
+        try:
+            yield from file
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            log.usage_error(f"filter-daemon: {path} is damaged, the rest of it is not read: {error}")
 
 
 def _maillog_file() -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -249,6 +250,18 @@ class TestAgainstPostfix:
 )
 def test_stamps(text, seconds):
     assert postfix_log.stamp(text, 1_795_382_000.0) == seconds
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:60] + b"\xff" * 20 + data[80:]])
+def test_a_damaged_log_file_is_told_and_ends_nothing(tmp_path, capsys, damage):
+    lines = [f"2026-11-22T21:00:00Z mx postfix/qmgr[1]: 4F{number:08X}: removed\n" for number in range(2000)]
+    path = tmp_path / "mail.log.1.gz"
+    path.write_bytes(damage(gzip.compress("".join(lines).encode())))
+    whole = tmp_path / "mail.log"
+    whole.write_text(lines[0])
+    found = list(postfix_log.read([str(path), str(whole)], 0.0, 1_795_382_000.0))
+    assert found[-1].queue_id == "4F00000000"
+    assert f"{path} is damaged" in capsys.readouterr().err
 
 
 def test_a_stamp_without_a_year_is_of_the_last_twelve_months():
