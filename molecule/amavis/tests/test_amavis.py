@@ -16,7 +16,22 @@ from mailhost import EICAR, MailHost, eicar_zip, wait_for
 from plays import play
 
 # Written for the bundled daemon, and no less true of this engine.
-from test_mail import test_each_recipient_gets_it_once, test_the_null_sender_is_served  # noqa: F401
+from test_mail import (  # noqa: F401
+    test_each_recipient_gets_it_once,
+    test_no_ending_smuggles_a_second_message,
+    test_the_body_arrives_byte_for_byte,
+    test_the_largest_message_that_is_taken_is_delivered,
+    test_the_null_sender_is_served,
+)
+from test_postfix import (  # noqa: F401
+    test_every_other_line_of_master_cf_is_as_it_came,
+    test_main_cf,
+    test_nobody_outside_reaches_the_way_around_the_filter,
+    test_postfix_finds_no_error,
+    test_the_second_pass_takes_more_than_the_first,
+    test_the_way_back,
+)
+from test_tmpfs import test_nobody_else_looks_into_it, test_the_live_mount_has_every_option  # noqa: F401
 from testinfra.host import Host
 
 SCRATCH = "/var/spool/vscan"
@@ -25,6 +40,8 @@ QUARANTINE = "/var/lib/vscan/quarantine/amavis"
 SIZE = 78753792
 INSTANCES = 3
 LIMIT = 10000000
+PROTOCOLS = {"amavis12": "lmtp", "amavis13": "smtp"}
+CONFIGURATION = "/etc/amavis/conf.d/60-filter-stack"
 
 
 @contextmanager
@@ -50,6 +67,13 @@ def test_it_is_what_filters_and_runs_as_the_filters_user(host: Host) -> None:
     processes = host.check_output("ps -o user=,args= -u vscan").splitlines()
     assert len([line for line in processes if "/usr/sbin/amavisd (" in line]) == INSTANCES + 1
     assert host.run("runuser -u vscan -- amavisd test-config").rc == 0
+
+
+def test_postfix_hands_over_n_at_a_time_by_the_protocol_that_was_chosen(host: Host, mail: MailHost) -> None:
+    fields = host.check_output("postconf -M scan/unix").split()
+    assert fields[6:8] == [str(INSTANCES), PROTOCOLS[mail.name]]
+    [line] = [line for line in host.check_output(f"cat {CONFIGURATION}").splitlines() if "$max_servers =" in line]
+    assert line == f"$max_servers = {INSTANCES};"
 
 
 def test_a_clean_message_is_delivered_with_its_header(mail: MailHost) -> None:
