@@ -16,6 +16,7 @@ from .eligible import Left
 _COMMENT_END = re.compile(r"--!?>")
 #: Elements whose content is text, up to their own end tag.
 _RAW = frozenset(("script", "style", "xmp", "iframe", "noembed", "noframes", "textarea", "title"))
+_SCRIPT_MARK = re.compile(r"<!--|-->|<(/?)script(?=[\s/>])", re.IGNORECASE)
 _NAME = re.compile(r"</?([A-Za-z][^\s/>]*)")
 _PLAIN_REST = re.compile(r"[^>\"']*>")
 _ATTRIBUTE = re.compile(r"[\s/]*(>|=?[^\s/>=]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"'][^\s>]*)?)?)")
@@ -71,8 +72,32 @@ def _comment_end(text: str, at: int) -> int:
 
 
 def _raw_end(text: str, name: str, start: int) -> int:
+    if name == "script":
+        return _script_end(text, start)
     match = re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE).search(text, start)
     return match.start() if match else -1
+
+
+def _script_end(text: str, at: int) -> int:
+    """A script that writes scripts, in a comment: their end tags do not end it (script data double escaped state)."""
+    in_comment = in_inner = False
+    while True:
+        match = _SCRIPT_MARK.search(text, at)
+        if match is None:
+            return -1
+        mark = match.group()
+        # the dashes that begin a comment may be those that end it
+        at = match.start() + 2 if mark == "<!--" else match.end()
+        if mark == "<!--":
+            in_comment = True
+        elif mark == "-->":
+            in_comment = in_inner = False
+        elif not match.group(1):
+            in_inner = in_comment
+        elif not in_inner:
+            return match.start()
+        else:
+            in_inner = False
 
 
 def _tag(text: str, at: int) -> _Tag | None:

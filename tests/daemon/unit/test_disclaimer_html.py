@@ -102,6 +102,11 @@ PIECES = [
 @settings(max_examples=2000, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 @example("<a x='</body>")
+@example("<script><!--<script></script>")
+@example("<script><!--<script></script></script>x")
+@example("<script><!--<script>--></script>x")
+@example("<script><!--><script></script>x")
+@example("<script><!--<script></script><script></script></script>x")
 def test_browsers_show_it_whatever_the_page_is_like(page):
     check(page)
 
@@ -118,6 +123,7 @@ def test_a_large_page_takes_linear_time():
         "< ",
         "<!",
         "<script>",
+        "<script><!--",
         "</",
     ):
         page = piece * (400000 // len(piece))
