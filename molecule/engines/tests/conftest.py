@@ -11,7 +11,7 @@ import pytest
 from testinfra.host import Host
 
 MOLECULE = Path(__file__).parents[2]
-sys.path[:0] = [str(MOLECULE / "default/tests"), str(MOLECULE / "resources/tests")]
+sys.path[:0] = [str(MOLECULE / place) for place in ("default/tests", "resources/tests", "before_queue/tests")]
 
 from mailhost import MailHost  # noqa: E402
 

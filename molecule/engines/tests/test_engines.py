@@ -1,33 +1,24 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Both engines on one host: from one to the other and back while mail flows, before the queue, wrong choices, removal.
+"""Both engines on one host: from one to the other and back while mail flows, wrong choices, removal.
 
 In this order, as each test goes on from where the one before has left the host.
 """
 
 from __future__ import annotations
 
-import smtplib
 from typing import Any
 
 import pytest
+from engines import engine, put_to_work
 from load import Load
-from mailhost import EICAR, MailHost
-from plays import Play, play
+from mailhost import MailHost, wait_for
+from plays import play
 from testinfra.host import Host
 
+#: In two halves, as the test virus: https://spamassassin.apache.org/gtube/
+GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*" + b"GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 CHANGES = ["amavis", "bundled", "amavis", "bundled", "amavis"]
-
-
-def engine(name: str, *arguments: str, **variables: Any) -> Play:
-    return play(
-        "site",
-        "--tags",
-        "filter_daemon,filter_amavis,filter_postfix,filter_cleanup,filter_verify",
-        *arguments,
-        filter_stack_engine=name,
-        **variables,
-    )
 
 
 def active(host: Host) -> list[str]:
@@ -54,23 +45,16 @@ def test_the_same_engine_again_changes_nothing(host: Host) -> None:
     assert (done.code, done.changed) == (0, 0), done.output
 
 
-def test_before_the_queue_the_client_hears_of_a_virus(host: Host, mail: MailHost) -> None:
-    done = engine("amavis", filter_stack_mode="smtpd_proxy_filter")
-    assert done.code == 0, done.output
+def test_spam_is_marked_where_spamassassin_is_wanted(host: Host, mail: MailHost) -> None:
+    put_to_work("amavis", filter_amavis_spamassassin=True)
     token, content = mail.message()
+    mail.send(content.replace(b"Hello.", GTUBE))
+    assert b"X-Spam-Flag: YES" in mail.wait_delivered(token, seconds=120)
+    clean, content = mail.message()
     mail.send(content)
-    mail.wait_delivered(token)
-    infected, content = mail.message(EICAR)
-    with smtplib.SMTP(mail.address, 25, timeout=60) as client:
-        client.ehlo("client.example.org")
-        client.mail("tester@example.org")
-        client.rcpt("alice@example.com")
-        code, reply = client.data(content)
-    assert code == 554, reply
-    assert b"INFECTED" in reply
-    assert mail.delivered(infected) == []
-    done = engine("amavis", filter_stack_mode="content_filter")
-    assert done.code == 0, done.output
+    delivered = mail.wait_delivered(clean, seconds=120)
+    assert b"X-Spam-Flag: YES" not in delivered
+    put_to_work("amavis")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +88,19 @@ def test_a_wrong_choice_is_refused_before_the_host_is_touched(
     assert done.changed == 0
 
 
+def test_another_number_of_processes_in_somebody_elses_file_is_refused(host: Host) -> None:
+    host.check_output("cp -p /etc/amavis/conf.d/50-user /root/50-user.kept")
+    host.check_output("sed -i '1i $max_servers = 20;' /etc/amavis/conf.d/50-user")
+    try:
+        done = play("site", "--tags", "filter_amavis", filter_stack_engine="amavis")
+    finally:
+        host.check_output("mv /root/50-user.kept /etc/amavis/conf.d/50-user")
+    assert done.code != 0
+    said = " ".join(done.output.split())
+    assert "/etc/amavis/conf.d/50-user sets $max_servers to 20, and filter_amavis_instances" in said
+    assert done.changed == 0
+
+
 def test_a_configuration_that_perl_does_not_take_never_replaces_the_one_that_runs(host: Host, mail: MailHost) -> None:
     before = host.check_output("sha256sum /etc/amavis/conf.d/60-filter-stack")
     done = engine("amavis", filter_amavis_extra_configuration="$log_level = ;")
@@ -115,14 +112,56 @@ def test_a_configuration_that_perl_does_not_take_never_replaces_the_one_that_run
     mail.wait_delivered(token)
 
 
+#: In clamd's place: cannot read what it is asked about.
+DEAF = """
+import os, socket
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/run/deaf.ctl")
+os.chmod("/run/deaf.ctl", 0o777)
+listener.listen()
+while True:
+    client = listener.accept()[0]
+    client.recv(1000)
+    client.sendall(b"/p001: lstat() failed: Permission denied. ERROR\\0")
+    client.close()
+"""
+CONFIGURATION = "sha256sum /etc/amavis/conf.d/60-filter-stack /etc/systemd/system/amavis.service.d/filter-stack.conf"
+
+
+def test_a_scanner_that_may_not_read_the_parts_is_refused_and_everything_stays(host: Host, mail: MailHost) -> None:
+    before = host.check_output(CONFIGURATION)
+    host.check_output("systemd-run --unit=deaf python3 -c %s", DEAF)
+    try:
+        done = engine(
+            "amavis",
+            filter_amavis_clamd_socket="/run/deaf.ctl",
+            filter_amavis_quarantine_directory="/var/lib/vscan/kept",
+        )
+    finally:
+        host.check_output("systemctl stop deaf.service")
+    assert done.code != 0
+    said = " ".join(done.output.split())
+    assert "did not scan a file in /var/spool/vscan that user vscan had put there: it answered" in said
+    assert "Permission denied" in said
+    # then also the next start is one with the configuration that has proven itself
+    assert host.check_output(CONFIGURATION) == before
+    host.check_output("systemctl restart amavis.service")
+    token, content = mail.message()
+    mail.send(content)
+    wait_for("an empty queue", mail.flush, seconds=120)
+    mail.wait_delivered(token)
+
+
 def test_an_engine_that_does_not_start_gives_its_place_back(host: Host, mail: MailHost) -> None:
     # Given the bundled daemon at work, and an amavisd-new that cannot listen where it should
-    done = engine("bundled")
-    assert done.code == 0, done.output
+    put_to_work("bundled")
+    before = host.check_output(CONFIGURATION)
     done = engine("amavis", filter_amavis_extra_configuration="@listen_sockets = ('192.0.2.1:10024');")
     # then the play fails with what it saw, and the daemon filters again
     assert done.code != 0
     assert "which runs again" in done.output
+    assert host.check_output(CONFIGURATION) == before
+    assert not host.service("amavis").is_enabled
     assert active(host) == ["filter-daemon.socket", "filter-daemon.service"]
     token, content = mail.message()
     mail.send(content)
