@@ -154,8 +154,10 @@ class TestFaults:
         host.check_output(breaking)
         try:
             send(host, INSIDE, content)
-            wait_for("a deferral", lambda: any("disclaimer" in str(entry) or entry for entry in mail.queue()))
-            time.sleep(1)
+            waiting = wait_for("a deferral", lambda: [one for one in mail.queue() if one["queue_name"] == "deferred"])
+            assert [(one["sender"], one["recipients"][0]["address"]) for one in waiting] == [
+                ("anna@example.com", "alice@example.com")
+            ]
             assert mail.delivered(token) == []
         finally:
             host.check_output(mending)
@@ -184,6 +186,9 @@ class TestFaults:
         assert "one\n.\ntwo\n" in delivered.replace("\r\n", "\n")
         assert TEXT in delivered
         assert not host.file("/tmp/x").exists
+
+    def test_nothing_was_returned_to_its_sender(self, mail: MailHost) -> None:
+        assert "status=bounced" not in mail.log("status=bounced")
 
 
 class TestPlays:
