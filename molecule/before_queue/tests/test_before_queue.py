@@ -7,7 +7,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from load import Load
+from load import under_load
 from mailhost import EICAR, MailHost, wait_for
 from plays import converge, play
 
@@ -25,11 +25,16 @@ PROXY = {
     "smtpd_proxy_timeout": "100s",
     "smtpd_client_connection_count_limit": "10",
 }
-MODES = [
-    {"filter_stack_mode": "content_filter", "filter_stack_protocol": "lmtp"},
-    {"filter_stack_mode": "smtpd_proxy_filter", "filter_postfix_speed_adjust": True},
-    {"filter_stack_mode": "content_filter", "filter_stack_protocol": "smtp"},
-]
+MODES: dict[str, dict[str, object]] = {
+    "before": {"filter_stack_mode": "smtpd_proxy_filter"},
+    "lmtp": {"filter_stack_mode": "content_filter", "filter_stack_protocol": "lmtp"},
+    "smtp": {"filter_stack_mode": "content_filter", "filter_stack_protocol": "smtp"},
+    "none": {"filter_stack_mode": "none"},
+    "before, speed_adjust": {"filter_stack_mode": "smtpd_proxy_filter", "filter_postfix_speed_adjust": True},
+}
+#: From "before", each mode into each other one, and back.
+WAY = ["lmtp", "before", "smtp", "before", "none", "lmtp", "smtp", "lmtp", "none", "smtp", "none", "before"]
+WAY += ["before, speed_adjust", "before"]
 
 
 def options(host: Host, service: str) -> dict[str, str]:
@@ -85,52 +90,86 @@ def test_mail_from_the_host_itself_is_filtered_too(host: Host, mail: MailHost) -
     assert mail.delivered(infected) == []
 
 
-def test_from_mode_to_mode_while_mail_flows(host: Host, mail: MailHost) -> None:
-    # Given a steady load, with an infected message now and then
-    load = Load(mail)
-    with load.running():
-        for mode in [*MODES, {"filter_stack_mode": "smtpd_proxy_filter"}]:
-            # when the mode is changed
-            assert converge(**mode).changed > 0
-        # then the second run changes nothing
-        assert converge(filter_stack_mode="smtpd_proxy_filter").changed == 0
-    # and nothing is lost, nothing infected is delivered, and nothing comes twice
-    print(load.account())
+def test_from_each_mode_into_each_other_one_while_mail_flows(host: Host, mail: MailHost) -> None:
+    proven = {"before"}
+    now = "before"
+    for mode in WAY:
+        # Given a steady load, with an infected message now and then where something filters,
+        unfiltered = "none" in (now, mode)
+        # when the mode is changed, then nothing is lost, nothing infected delivered, and nothing comes twice
+        with under_load(mail, f"{now} -> {mode}", 0 if unfiltered else 7):
+            assert converge(**MODES[mode]).changed > 0
+        now = mode
+        # and no mode lets a message be smuggled
+        if mode not in proven:
+            test_no_ending_smuggles_a_second_message(mail)
+            proven.add(mode)
+    # and the second run changes nothing
+    with under_load(mail, "a second run"):
+        done = play("site")
+        assert (done.code, done.changed) == (0, 0), done.output
     assert options(host, "smtp/inet") == PROXY
 
 
-def test_more_instances_and_new_code_while_mail_flows(host: Host, mail: MailHost) -> None:
-    load = Load(mail)
-    with load.running():
-        # Given code that is older than the collection's
-        host.check_output("echo '# older' >>/usr/local/lib/filter-stack/filterd/__init__.py")
-        # when both are changed, the scratch tmpfs with the number
-        done = play("site", filter_stack_instances=5)
+def test_new_code_while_mail_flows(host: Host, mail: MailHost) -> None:
+    # Given code that is older than the collection's
+    host.check_output("echo '# older' >>/usr/local/lib/filter-stack/filterd/__init__.py")
+    process = host.check_output("systemctl show -P MainPID filter-daemon.service")
+    with under_load(mail, "new code of the daemon"):
+        done = play("site")
         assert done.code == 0, done.output
-    # then nothing is lost
-    print(load.account())
     assert "older" not in host.file("/usr/local/lib/filter-stack/filterd/__init__.py").content_string
-    assert host.check_output("postconf -M scan/unix").split()[6] == "5"
+    assert host.check_output("systemctl show -P MainPID filter-daemon.service") != process
+
+
+@pytest.mark.parametrize("instances", [6, 3, 4])
+def test_more_and_fewer_instances_while_mail_flows(host: Host, mail: MailHost, instances: int) -> None:
+    before = host.check_output("findmnt -bno SIZE /var/spool/vscan")
+    limit = int(host.check_output("postconf -hx message_size_limit"))
+    with under_load(mail, f"n becomes {instances}"):
+        done = play("site", filter_stack_instances=instances)
+        assert done.code == 0, done.output
+    size = host.check_output("findmnt -bno SIZE /var/spool/vscan")
+    assert size != before
+    # n*(1+f)*limit*7/8, rounded up to a page
+    assert 0 <= int(size) - instances * 3 * limit * 7 // 8 <= 4096
+    assert host.check_output("postconf -M scan/unix").split()[6] == str(instances)
 
 
 def test_removal_leaves_both_files_as_they_were_and_mail_flowing(host: Host, mail: MailHost) -> None:
-    load = Load(mail, infected_each=0)
-    with load.running():
+    with under_load(mail, "removal", infected_each=0):
         done = play("remove")
         assert done.code == 0, done.output
-    print(load.account())
     assert host.file("/etc/postfix/master.cf").content == host.file("/usr/share/postfix/master.cf.dist").content
     assert "filter" not in host.check_output("postconf -n")
     assert host.file("/etc/postfix/main.cf").content == host.file("/root/main.cf.plain").content
-    for path in ("/var/lib/filter-stack", "/etc/filter-stack", "/usr/local/lib/filter-stack", "/var/spool/vscan"):
-        assert not host.file(path).exists
-    assert not host.user("vscan").exists
-    # and it can all come again, on a host that is taking mail
-    load = Load(mail, infected_each=0)
-    with load.running():
+    assert gone(host) == []
+    # and a second removal finds nothing to do
+    assert play("remove").changed == 0
+
+
+def gone(host: Host) -> list[str]:
+    """What of ours is left: files by their names, users, groups, units, mounts and lines of fstab."""
+    left = host.run(
+        "find /etc /usr/local /run /var/lib /var/spool -xdev "
+        "\\( -name '*filter-stack*' -o -name '*filter-daemon*' -o -name '*filter_daemon*' -o -name 'vscan*' \\) "
+        "-not -path '/var/lib/vscan' -not -path '/var/lib/systemd/*' -not -path '/run/credentials/*'"
+    ).stdout.splitlines()
+    left += [
+        account
+        for account in ("filter", "vscan")
+        if host.run(f"getent passwd {account} || getent group {account}").rc == 0
+    ]
+    left += host.run("grep vscan /etc/fstab /proc/mounts").stdout.splitlines()
+    left += host.run("systemctl list-unit-files --no-legend 'filter-daemon*'").stdout.splitlines()
+    return left + host.run("find /etc/postfix -name 'filter*'").stdout.splitlines()
+
+
+def test_the_first_installation_while_mail_flows(mail: MailHost) -> None:
+    # Given a host that takes mail without a filter
+    with under_load(mail, "first installation", infected_each=0):
         done = play("site")
         assert done.code == 0, done.output
-    print(load.account())
 
 
 @pytest.mark.parametrize(
