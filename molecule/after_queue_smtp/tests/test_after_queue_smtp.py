@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from load import under_load
 from mailhost import MailHost
-from plays import play
+from plays import converge, play
 
 # Written for LMTP, and no less true by SMTP.
 from test_mail import (  # noqa: F401
@@ -19,7 +22,18 @@ from test_mail import (  # noqa: F401
 )
 from testinfra.host import Host
 
-WIRING = "cat /etc/postfix/main.cf /etc/postfix/master.cf /var/lib/filter-stack/*.cf.json | md5sum"
+#: All that a change of the wiring, or of the daemon, could leave behind: bytes, owners, modes, and what runs.
+STATE = r"""
+here='/etc/postfix/main.cf /etc/postfix/master.cf /etc/filter-stack /etc/fstab /etc/cron.d /etc/passwd /etc/group
+      /etc/systemd/system /usr/local /var/lib/filter-stack'
+find $here -not -name __pycache__ -not -name '*.pyc' -printf '%p %u %g %m %y %l\n' | sort
+find $here -type f -not -name '*.pyc' -exec md5sum {} + | sort
+findmnt -no OPTIONS /var/spool/vscan
+ss -Hltn | awk '{print $4}' | sort
+systemctl show -P ActiveState -P UnitFileState -P NeedDaemonReload filter-daemon.socket filter-daemon.service postfix
+# the configuration that the process has read
+systemctl show -P StatusText filter-daemon.service
+"""
 #: What is tried: from after the queue to before it, with little patience.
 CHANGE = {"filter_stack_mode": "smtpd_proxy_filter", "filter_postfix_probe_timeout": 10}
 
@@ -31,14 +45,17 @@ def test_the_transport_speaks_smtp(host: Host) -> None:
         assert f"scan/unix/{setting}" in found
 
 
-def fails_and_leaves_everything(mail: MailHost, variables: dict[str, Any]) -> str:
-    """Run the wiring, expect it to fail, and see that nothing is changed and mail flows; what the play said."""
-    before = mail.host.check_output(WIRING)
-    done = play("site", "--tags", "filter_postfix", **variables)
+def fails_and_leaves_everything(mail: MailHost, variables: dict[str, Any], *arguments: str) -> str:
+    """Run the wiring, or what else is asked for, expect it to fail, and see that nothing is changed; its words."""
+    before = state(mail)
+    done = play("site", *(arguments or ("--tags", "filter_postfix")), **variables)
     assert done.code != 0
-    assert mail.host.check_output(WIRING) == before
-    assert not mail.host.file("/var/lib/filter-stack/before-switch").exists
+    assert state(mail) == before
     return " ".join(done.output.split())
+
+
+def state(mail: MailHost) -> str:
+    return mail.host.check_output(STATE)
 
 
 def mail_flows(mail: MailHost) -> None:
@@ -47,18 +64,54 @@ def mail_flows(mail: MailHost) -> None:
     mail.wait_delivered(token)
 
 
-#: A listener in the daemon's place that says nothing. (A daemon that is stopped would be restarted by its watchdog.)
-STALLS = "import socket, time; kept = socket.create_server(('127.0.0.1', 10024)); time.sleep(900)"
+#: Listeners in the daemon's place. (A daemon that is stopped would be restarted by its watchdog.)
+STALLS = {
+    "says nothing": "import socket, time; kept = socket.create_server(('127.0.0.1', 10024)); time.sleep(900)",
+    # It is polite until the end of the data.
+    "takes a message and says nothing": """
+import socket, threading, time
+def serve(client):
+    client.sendall(b"220 here\\r\\n")
+    for line in client.makefile("rb"):
+        verb = line[:4].upper()
+        client.sendall({b"DATA": b"354 go on", b"QUIT": b"221 bye"}.get(verb, b"250 ok") + b"\\r\\n")
+        if verb == b"DATA":
+            time.sleep(900)
+server = socket.create_server(("127.0.0.1", 10024))
+while True:
+    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+""",
+}
 
 
-def test_a_filter_that_accepts_and_stalls(mail: MailHost) -> None:
+@contextmanager
+def stalling(mail: MailHost, how: str) -> Iterator[None]:
     mail.host.check_output("systemctl stop filter-daemon.socket filter-daemon.service")
-    mail.host.check_output("systemd-run --unit=stalls python3 -c %s", STALLS)
+    mail.host.check_output("systemd-run --unit=stalls python3 -c %s", STALLS[how])
     try:
-        said = fails_and_leaves_everything(mail, CHANGE)
+        yield
     finally:
         mail.host.check_output("systemctl stop stalls")
         mail.host.check_output("systemctl start filter-daemon.socket filter-daemon.service")
+
+
+@contextmanager
+def blocked(mail: MailHost, port: int) -> Iterator[None]:
+    """Nobody reaches this port, and nobody is told so."""
+    mail.host.check_output("command -v nft || apt-get -q -y install nftables")
+    mail.host.check_output("nft add table ip block")
+    try:
+        mail.host.check_output("nft 'add chain ip block in { type filter hook input priority 0; }'")
+        mail.host.check_output("nft add rule ip block in tcp dport %s drop", str(port))
+        yield
+    finally:
+        mail.host.check_output("nft delete table ip block")
+
+
+def test_a_filter_that_accepts_and_stalls(mail: MailHost) -> None:
+    # Given mail that already goes through the filter, which has just begun to stall
+    with stalling(mail, "says nothing"):
+        said = fails_and_leaves_everything(mail, CHANGE)
     assert "did not work at 'Greet the filter'" in said
     assert "Postfix is as it was before" in said
     mail_flows(mail)
@@ -75,14 +128,68 @@ def test_a_way_back_that_the_filter_cannot_reach(mail: MailHost) -> None:
     mail_flows(mail)
 
 
+#: Scanners that this host has not; whether something listens on an address is found out by the daemon's own check.
+MISSING = [{"type": "clamd", "socket": "/run/clamav/clamd.ctl"}]
+SILENT = [{"type": "clamd", "address": "127.0.0.1:3310"}]
+
+
 def test_a_scanner_that_is_missing(mail: MailHost) -> None:
-    before = mail.host.check_output("cat /etc/postfix/main.cf /etc/postfix/master.cf | md5sum")
-    scanners = [{"type": "clamd", "socket": "/run/clamav/clamd.ctl"}]
-    done = play("site", **{**CHANGE, "filter_daemon_scanners": scanners})
-    assert done.code != 0
-    assert "/run/clamav/clamd.ctl" in done.output
-    assert mail.host.check_output("cat /etc/postfix/main.cf /etc/postfix/master.cf | md5sum") == before
+    # Given code of the daemon that is to be replaced, and a change of its configuration and of the mode besides
+    mail.host.check_output("echo '# older' >>/usr/local/lib/filter-stack/filterd/__init__.py")
+    mail.host.check_output("systemctl restart filter-daemon.service")
+    variables = {**CHANGE, "filter_daemon_scanners": SILENT, "filter_daemon_message_deadline": 80}
+    said = fails_and_leaves_everything(mail, variables, "--diff")
+    assert "127.0.0.1:3310" in said
+    assert "The filter daemon is as it was before" in said
     mail_flows(mail)
+
+
+FAILURES = ["says nothing", "takes a message and says nothing", "blocked way back", "missing scanner"]
+
+
+def test_switch_overs_that_fail_do_not_touch_mail_that_goes_another_way(mail: MailHost) -> None:
+    # Given mail that does not go through the filter yet
+    converge(filter_stack_mode="none")
+    for failure in FAILURES:
+        variables: dict[str, Any] = {"filter_postfix_probe_timeout": 10}
+        with under_load(mail, f"failing: {failure}", infected_each=0) as load:
+            # when the change to the filter fails
+            if failure in STALLS:
+                with stalling(mail, failure):
+                    said = fails_and_leaves_everything(mail, variables)
+                # (the probe asks for more than a greeting only where there was one)
+                task = "Greet the filter" if failure == "says nothing" else "Send a message to the filter alone"
+                assert f"did not work at '{task}'" in said
+            elif failure == "blocked way back":
+                # (the daemon, which was changed as well, and works, goes back with the rest)
+                with blocked(mail, 10025):
+                    said = fails_and_leaves_everything(
+                        mail, {**variables, "filter_daemon_message_deadline": 80}, "--diff"
+                    )
+                assert "The filter daemon is as it was before. Postfix is as it was before" in said
+                assert "did not work at 'Greet the smtpd that takes mail back'" in said
+            else:
+                # (nor has the scratch tmpfs another size)
+                missing = {"filter_daemon_scanners": MISSING, "filter_stack_instances": 6}
+                said = fails_and_leaves_everything(mail, missing, "--diff")
+                assert "/run/clamav/clamd.ctl" in said
+        # then no client and no message has seen anything of it
+        assert (load.errors, load.deferred()) == ({}, (0, []))
+    # and it works when nothing is in its way
+    assert converge().changed > 0
+    mail_flows(mail)
+
+
+def test_verify_says_what_it_saw_and_changes_nothing(mail: MailHost) -> None:
+    before = state(mail)
+    for how in ("text", "json"):
+        done = play("verify", filter_verify_format=how)
+        assert (done.code, done.changed) == (0, 0), done.output
+        for kind in ("8bit", "utf8", "dsn", "null_sender", "lines", "disclaimer"):
+            assert kind in done.output
+        assert "NOT SO" not in done.output
+    assert state(mail) == before
+    assert mail.queue() == []
 
 
 @pytest.mark.parametrize("line", ["smtp inet n - y - - smtpd -o content_filter=other:[192.0.2.1]:25"])

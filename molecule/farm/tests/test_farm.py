@@ -8,11 +8,14 @@ import os
 import smtplib
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import testinfra
 from load import Load
 from mailhost import EICAR, MailHost, wait_for
+from plays import converge, play
 from testinfra.host import Host
 
 PREFIX = os.environ.get("FILTER_STACK_TEST_PREFIX", "filter-stack")
@@ -75,11 +78,135 @@ def test_a_filter_host_dies_and_comes_back_while_mail_flows(mail_hosts: list[Mai
     with loads[0].running(), loads[1].running():
         time.sleep(5)
         # when one filter host is killed, and comes back
-        subprocess.run(["docker", "kill", f"{PREFIX}-filter1"], check=True, capture_output=True)
-        time.sleep(15)
-        subprocess.run(["docker", "start", f"{PREFIX}-filter1"], check=True, capture_output=True)
+        with killed(1):
+            time.sleep(15)
         time.sleep(15)
     # then no message is lost and no infected one delivered; a message that it had in its hands may have come twice
     for load in loads:
         load.may_repeat = 8
-        print(load.account())
+        print(load.account(f"a filter host is killed, {load.host.name}"))
+
+
+@contextmanager
+def killed(number: int) -> Iterator[None]:
+    """This filter host is away."""
+    subprocess.run(["docker", "kill", f"{PREFIX}-filter{number}"], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["docker", "start", f"{PREFIX}-filter{number}"], check=True, capture_output=True)
+
+
+def test_before_the_queue_a_client_sees_what_a_dead_filter_host_costs(mail_hosts: list[MailHost]) -> None:
+    # Given the same hosts before the queue, where a client waits for the filter
+    loads = [Load(mail) for mail in mail_hosts]
+    with loads[0].running(), loads[1].running():
+        converge(filter_stack_mode="smtpd_proxy_filter")
+    for load in loads:
+        print(load.account(f"after the queue -> before it, {load.host.name}"))
+    # when one is killed, and comes back
+    loads = [Load(mail) for mail in mail_hosts]
+    with loads[0].running(), loads[1].running():
+        with killed(1):
+            time.sleep(15)
+        time.sleep(15)
+    # then what clients were told to send again is not lost either
+    for load in loads:
+        load.may_repeat = 8
+        print(load.account(f"before the queue a filter host is killed, {load.host.name}"))
+    converge()
+
+
+#: A name with MX records alone, as dnsmasq takes it; what it does not know it asks Docker's own server.
+ZONE = """\
+no-hosts
+server=127.0.0.11
+mx-host=scan.example.net,filter1.example.net,10
+mx-host=scan.example.net,filter2.example.net,20
+host-record=filter1.example.net,{}
+host-record=filter2.example.net,{}
+"""
+MX = {
+    "filter_stack_filter_address": "scan.example.net:10024",
+    "filter_postfix_filter_lookup": "mx",
+    "filter_stack_protocol": "smtp",
+}
+
+
+def test_mx_records_name_the_filter_hosts_in_their_order(mail_hosts: list[MailHost], filter_hosts: list[Host]) -> None:
+    # Given a name server that knows a name with two MX records and no address
+    zone = ZONE.format(*(host.check_output("hostname -I").split()[0] for host in filter_hosts))
+    for mail in mail_hosts:
+        mail.host.check_output("mkdir -p /etc/dnsmasq.d && printf '%%s' %s >/etc/dnsmasq.d/filters.conf", zone)
+        mail.host.check_output("DEBIAN_FRONTEND=noninteractive apt-get -q -y install dnsmasq")
+        mail.host.check_output("systemctl restart dnsmasq")
+        mail.host.check_output("echo nameserver 127.0.0.1 >/etc/resolv.conf")
+    # when the mail hosts are changed to it while mail flows
+    loads = [Load(mail) for mail in mail_hosts]
+    with loads[0].running(), loads[1].running():
+        converge(**MX)
+    for load in loads:
+        print(load.account(f"A records -> MX records, {load.host.name}"))
+    assert mail_hosts[0].host.check_output("postconf -hx content_filter") == "scan:scan.example.net:10024"
+    # then all of it goes to the first, as long as that is there
+    before = [messages(host) for host in filter_hosts]
+    send_some(mail_hosts)
+    after = [messages(host) for host in filter_hosts]
+    assert after[0] - before[0] >= 12
+    assert after[1] == before[1]
+    # and to the second when it is not
+    with killed(1):
+        send_some(mail_hosts)
+    assert messages(filter_hosts[1]) - after[1] >= 12
+    wait_for("the first", lambda: filter_hosts[0].run("systemctl is-active filter-daemon").stdout.strip() == "active")
+    converge()
+
+
+def send_some(mail_hosts: list[MailHost]) -> None:
+    for mail in mail_hosts:
+        for _ in range(6):
+            token, content = mail.message()
+            mail.send(content)
+            mail.wait_delivered(token)
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"filter_daemon_allowed_clients": []}, "allowed_clients"),
+        ({"filter_postfix_reinject_clients": []}, "filter_postfix_reinject_clients is empty"),
+        ({"filter_postfix_instances": 5}, "have room for 8"),
+        ({"filter_stack_filter_address": "nobody.invalid:10024"}, "finds no address for that name"),
+        ({**MX, "filter_stack_protocol": "lmtp"}, "only smtp(8) looks MX records up"),
+        (
+            {"filter_stack_reinject_address": "127.0.0.1:10025", "filter_postfix_reinject_clients": []},
+            "only this host reaches",
+        ),
+    ],
+    ids=["no allow list", "open way back", "room of all", "no address", "MX by LMTP", "way back on the loopback"],
+)
+def test_wrong_choices_are_refused_before_anything_is_touched(
+    mail_hosts: list[MailHost], filter_hosts: list[Host], variables: dict[str, object], words: str
+) -> None:
+    files = "cat /etc/postfix/main.cf /etc/postfix/master.cf /etc/filter-stack/daemon.json 2>/dev/null | md5sum"
+    hosts = [*(mail.host for mail in mail_hosts), *filter_hosts]
+    before = [host.check_output(files) for host in hosts]
+    done = play("site", **variables)
+    assert done.code != 0
+    assert words in " ".join(done.output.split()), done.output
+    assert [host.check_output(files) for host in hosts] == before
+
+
+def test_removal_while_mail_flows(mail_hosts: list[MailHost], filter_hosts: list[Host]) -> None:
+    loads = [Load(mail, infected_each=0) for mail in mail_hosts]
+    with loads[0].running(), loads[1].running():
+        done = play("remove")
+        assert done.code == 0, done.output
+    for load in loads:
+        print(load.account(f"removal, {load.host.name}"))
+    for mail in mail_hosts:
+        host = mail.host
+        assert host.file("/etc/postfix/master.cf").content == host.file("/usr/share/postfix/master.cf.dist").content
+        assert host.file("/etc/postfix/main.cf").content == host.file("/root/main.cf.plain").content
+    for filter_host in filter_hosts:
+        assert not filter_host.file("/etc/filter-stack").exists

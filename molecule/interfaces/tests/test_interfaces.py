@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import smtplib
+import uuid
 
 import pytest
-from mailhost import EICAR, MailHost
+from mailhost import EICAR, MailHost, wait_for
 from plays import converge
 from testinfra.host import Host
 
@@ -65,6 +66,45 @@ def test_before_the_queue_as_well_and_back(host: Host, mail: MailHost) -> None:
     assert "0.0.0.0:2526/inet/smtpd_proxy_filter" not in found
     converge()
     assert host.file("/etc/postfix/master.cf").content == after_queue
+
+
+def by_sendmail(mail: MailHost) -> str:
+    """One EICAR message from the host itself; the token by which it is found."""
+    token = uuid.uuid4().hex
+    text = f"Subject: {token}\n\n{EICAR.decode()}\n"
+    mail.host.check_output("printf '%%s' %s | sendmail -f bob@example.com alice@example.com", text)
+    return token
+
+
+def by_submission(mail: MailHost) -> str:
+    token, content = mail.message(EICAR)
+    send(mail, 587, content)
+    return token
+
+
+@pytest.mark.parametrize("mode", ["content_filter", "smtpd_proxy_filter"])
+def test_submission_and_sendmail_get_the_filter_by_choice(host: Host, mail: MailHost, mode: str) -> None:
+    # Given a submission service, as an administrator adds it
+    host.check_output("postconf -M 'submission/inet=submission inet n - y - - smtpd'")
+    host.check_output("postfix reload")
+    before = host.file("/etc/postfix/master.cf").content
+    for choice, delivered in (("none", True), ("filter", False)):
+        # when both are told to, or not to, filter
+        converge(filter_stack_mode=mode, filter_postfix_submission=choice, filter_postfix_pickup=choice)
+        tokens = [by_submission(mail), by_sendmail(mail)]
+        last, content = mail.message()
+        send(mail, 2525, content)
+        mail.wait_delivered(last)
+        wait_for("an empty queue", mail.flush)
+        # then they do
+        assert [bool(mail.delivered(token)) for token in tokens] == [delivered] * 2
+    # and what they say themselves stays with keep
+    converge(filter_stack_mode=mode, filter_postfix_submission="keep", filter_postfix_pickup="keep")
+    assert host.check_output("postconf -P 'submission/inet/*'") == ""
+    converge()
+    assert host.file("/etc/postfix/master.cf").content == before
+    host.check_output("postconf -MX submission/inet")
+    host.check_output("postfix reload")
 
 
 def test_the_listeners_go_and_port_25_is_as_before(host: Host, mail: MailHost) -> None:
