@@ -194,7 +194,7 @@ def _attention(hosts: Sequence[Host]) -> str:
 
 
 def _host(host: Host, odd: set[tuple[str, str]], now: float) -> str:
-    state, words, _ = _state(host)
+    state, words = _state(host)[:2]
     parts = [
         (
             f'<article><header><h3>{html.escape(host["name"])}</h3><span class="state {state}">{words}</span>'
