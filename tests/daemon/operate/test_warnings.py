@@ -249,7 +249,8 @@ class TestStatus:
 
     def test_the_live_view_goes_on_until_it_is_interrupted(self, start_daemon):
         daemon = start_daemon()
-        command = [PYTHON, str(PROGRAM), "status", "--watch", "--config", str(daemon.path)]
+        # a shell that starts these tests in the background ignores the signal, and so would what they start
+        command = ["env", "--default-signal=INT", PYTHON, str(PROGRAM), "status", "--watch", "--config", daemon.path]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
             views = 0
             while views < 2:
