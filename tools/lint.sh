@@ -26,7 +26,7 @@ spdx() {
       # the licence itself, and ansible-test's lists, which take no comment lines
       LICENSE | tests/sanity/ignore-*.txt) continue ;;
       # the figures of make bench: JSON takes none either
-      docs/bench/results.json) continue ;;
+      docs/bench/*.json) continue ;;
     esac
     # not one that git still lists, but somebody has just removed
     [ -f "$file" ] || continue
