@@ -52,12 +52,12 @@ def summarise(raw: Figures) -> Figures:
         for name in (OURS, *PEERS)
     }
     summary["beside"] = {key: statistics.median(one[key] for one in raw["beside"]) for key in raw["beside"][0]}
-    # the share of throughput that is lost with them, round by round
-    summary["bookkeeping"] = {
-        name: statistics.median(1 - one[OURS] / rate for one in raw["bookkeeping"] for rate in [one[name]])
-        for name in raw["bookkeeping"][0]
-        if name != OURS
-    }
+    # the share of throughput that is lost with them, round by round; the ends tell how much of it is noise
+    summary["bookkeeping"] = {}
+    for name in raw["bookkeeping"][0]:
+        if name != OURS:
+            lost = [1 - one[OURS] / one[name] for one in raw["bookkeeping"]]
+            summary["bookkeeping"][name] = {"median": statistics.median(lost), "least": min(lost), "most": max(lost)}
     postfix = raw["postfix"]
     summary["postfix"] = {name: statistics.median(one[name] for one in postfix) for name in postfix[0]}
     summary["postfix_share"] = {
@@ -121,7 +121,10 @@ def table(summary: Figures) -> str:
         f"p99 of 4 KiB messages while messages of 25 MB are in flight: {beside['ratio']:.1f} times that without.",
         "",
         *(
-            f"Against this daemon {name} (4 KiB, reused connections): {share * 100:.1f} % fewer messages per second."
+            (
+                f"Against this daemon {name} (4 KiB, reused connections): {share['median'] * 100:.1f} % fewer messages"
+                f" per second, in single pairs from {share['least'] * 100:.1f} % to {share['most'] * 100:.1f} %."
+            )
             for name, share in summary["bookkeeping"].items()
         ),
         "",
