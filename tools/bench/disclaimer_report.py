@@ -8,19 +8,11 @@ import json
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
 from xml.sax.saxutils import escape
 
-_COLOURS = ("#7a9e7e", "#1b6ca8", "#c8553d")
-_LICENSE = """\
-<!--
-SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
-SPDX-License-Identifier: GPL-3.0-or-later
-Written by make bench.
--->
-"""
+from report import LICENSE, Figures
 
-Figures = dict[str, Any]
+_COLOURS = ("#7a9e7e", "#1b6ca8", "#c8553d")
 
 
 def summarise(raw: Figures) -> Figures:
@@ -47,7 +39,7 @@ def table(summary: Figures, key: str, form: str) -> str:
 def page(raw: Figures, summary: Figures) -> str:
     """The whole page."""
     return (
-        f"{_LICENSE}# Disclaimer programs\n\n![chart](disclaimers.svg)\n\n"
+        f"{LICENSE}# Disclaimer programs\n\n![chart](disclaimers.svg)\n\n"
         f"Medians of {len(raw['rounds'])} interleaved rounds, {raw['parallel']} messages at a time,"
         f" {raw['processors']} processors; one process for each message, as pipe(8) starts them.\n\n"
         f"Messages per second.\n\n{table(summary, 'rate', '.0f')}\n"
@@ -97,7 +89,7 @@ def main() -> int:
     text = page(raw, summary)
     (directory / "disclaimers.json").write_text(json.dumps({"summary": summary, "raw": raw}, indent=1) + "\n")
     (directory / "disclaimers.md").write_text(text)
-    (directory / "disclaimers.svg").write_text(_LICENSE + chart(summary))
+    (directory / "disclaimers.svg").write_text(LICENSE + chart(summary))
     print(text.partition(")\n\n")[2])
     return 0
 
