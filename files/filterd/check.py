@@ -16,7 +16,7 @@ from .check_policy import BAD, GOOD, WARNING
 from .config import Config
 from .content import helper
 from .findings import ScannerFailure
-from .operate import fingerprint
+from .operate import fingerprint, ledger
 from .reinject import Reinjector
 from .scan import factory
 from .scan import settings as scanning
@@ -146,6 +146,20 @@ def _directories(settings: Config, result: Report) -> None:
             result.add(key, GOOD, f"{words}; n*(1+f)*message_size_limit*7/8 needs {settings.scratch_bound}")
         else:
             result.add(key, BAD, f"{words}; n*(1+f)*message_size_limit*7/8 needs {settings.scratch_bound} bytes")
+    _ledger(settings.ledger_file, result)
+
+
+def _ledger(path: str, result: Report) -> None:
+    if not path:
+        result.add("ledger_file", GOOD, "none is kept")
+        return
+    try:
+        ledger.probe(path)
+    except OSError as error:
+        words = f"{error.filename or path}: {error.strerror}: mail would go on, and its lines in {path} would be lost"
+        result.add("ledger_file", BAD, words)
+    else:
+        result.add("ledger_file", GOOD, f"{path}: writable")
 
 
 async def _listen(settings: Config, result: Report) -> None:

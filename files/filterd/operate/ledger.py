@@ -21,6 +21,7 @@ from typing import NamedTuple, Optional
 
 from .. import log
 from ..config import Config
+from ..scratch import probe_directory
 from .record import FORMAT, Line, Privacy, encoded
 
 _MODE = 0o640
@@ -53,6 +54,14 @@ def prepare(path: str) -> None:
         descriptor = os.open(path + _KEY_SUFFIX, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_hex(16).encode("ascii") + b"\n")
+
+
+def probe(path: str) -> None:
+    """Prove that this user could write it, and make nothing. Raises OSError."""
+    probe_directory(os.path.dirname(path))
+    for name in (path, path + _LOCK_SUFFIX):
+        if os.path.lexists(name) and not os.access(name, os.W_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
 
 
 def privacy(config: Config) -> Privacy:

@@ -51,6 +51,8 @@ def test_check_of_a_host_where_all_is_well(start_daemon, clamd):
         ("a small scratch", "n*(1+f)*message_size_limit*7/8 needs"),
         ("no quarantine", "No such file or directory"),
         ("a full quarantine", "quarantine_reserve is 1152921504606846976"),
+        ("no ledger directory", "ledger_file:            PROBLEM: {ledger.parent}"),
+        ("a ledger directory that is a file", "Not a directory: mail would go on, and its lines in {ledger} would be"),
         ("a wrong template", "sender.txt: line 1 held 'Hello'; it takes Subject: and a text"),
         ("another service on the port", "greets with '220 back.example.com ESMTP Postfix'"),
     ],
@@ -58,8 +60,8 @@ def test_check_of_a_host_where_all_is_well(start_daemon, clamd):
 def test_check_names_what_does_not_work(tmp_path, downstream, clamd, problem, words):
     # Given a right configuration and a host on which one thing is wrong
     daemon = Daemon(tmp_path / "host", downstream.address, scanners=[clamd.settings])
-    daemon.scratch.mkdir()
-    daemon.quarantine.mkdir()
+    for directory in (daemon.scratch, daemon.quarantine, daemon.ledger.parent):
+        directory.mkdir()
     daemon.configure(listen=["127.0.0.1:9"])
     if problem == "no smtpd":
         downstream.stop()
@@ -72,6 +74,11 @@ def test_check_names_what_does_not_work(tmp_path, downstream, clamd, problem, wo
         daemon.configure(message_size_limit=2**40)
     elif problem == "no quarantine":
         daemon.quarantine.rmdir()
+    elif problem == "no ledger directory":
+        daemon.ledger.parent.rmdir()
+    elif problem == "a ledger directory that is a file":
+        daemon.ledger.parent.rmdir()
+        daemon.ledger.parent.write_text("")
     elif problem == "a full quarantine":
         daemon.configure(quarantine_reserve=2**60)
     elif problem == "a wrong template":
@@ -83,10 +90,13 @@ def test_check_names_what_does_not_work(tmp_path, downstream, clamd, problem, wo
     result = daemon.run("check")
     # then it says what, and the exit status is 1
     assert result.returncode == 1
-    assert words in result.stdout.decode()
-    assert "PROBLEM" in result.stdout.decode()
+    text = result.stdout.decode()
+    assert words.format(ledger=daemon.ledger) in text
+    assert "PROBLEM" in text
+    assert ("ledger_file:            PROBLEM" in text) is ("ledger" in problem)
     # and check has made nothing
     assert daemon.quarantine.exists() is (problem != "no quarantine")
+    assert daemon.ledger.parent.is_dir() is ("ledger" not in problem)
 
 
 def test_check_of_a_file_alone_touches_nothing(tmp_path, downstream):

@@ -204,6 +204,37 @@ class TestFile:
         assert daemon.run("audit").returncode == 1
         assert "ledger" not in daemon.log
 
+    @pytest.mark.parametrize("name", ["", "/ledger.jsonl", "/ledger.jsonl.lock"])
+    def test_a_place_that_this_user_cannot_write_is_named(self, name):
+        # Given a ledger's directory that anybody may write to, in which one thing is root's
+        with tempfile.TemporaryDirectory(dir="/tmp") as place:
+            os.chmod(place, 0o777)
+            for file in ("/ledger.jsonl", "/ledger.jsonl.lock"):
+                Path(place + file).touch()
+                os.chmod(place + file, 0o666)
+            os.chmod(place + name, 0o400 if name else 0o555)
+            # then who is not root cannot write, and hears of what
+            with _not_root(), pytest.raises(PermissionError) as error:
+                ledger.probe(f"{place}/ledger.jsonl")
+            assert error.value.filename.startswith(place + name)
+            # and when it is put right, nothing is said and nothing was made
+            os.chmod(place + name, 0o666 if name else 0o777)
+            with _not_root():
+                ledger.probe(f"{place}/ledger.jsonl")
+            assert sorted(os.listdir(place)) == ["ledger.jsonl", "ledger.jsonl.lock"]
+
+
+@contextlib.contextmanager
+def _not_root():
+    """What is in it is done by nobody where the tests are root's."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
 
 def _write_many(where, name, count):
     writer = ledger.Ledger(where, name)
