@@ -6,24 +6,21 @@ from __future__ import annotations
 
 import html
 import json
-import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.mailops.filter_stack.plugins.plugin_utils._report_drawing import (
-    Wire,
     capacity_bar,
     history,
     legend,
     topology,
 )
+from ansible_collections.mailops.filter_stack.plugins.plugin_utils._report_wiring import wires
 
 Host = Mapping[str, Any]
 
-_NEXT_HOP = re.compile(r"(?:[\w-]+:)?\[?([^\[\]]*?)\]?:(\d+)\Z")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _STYLE = """
 :root{font:15px/1.45 system-ui,"DejaVu Sans",sans-serif;color:#223;background:#f5f6f8}
 body{max-width:1060px;margin:0 auto;padding:24px}h1{font-size:26px;margin:0}h2{font-size:18px;margin:28px 0 8px}
@@ -85,45 +82,6 @@ def page(hosts: Sequence[Host], now: float) -> str:
     )
 
 
-def wires(hosts: Sequence[Host]) -> list[Wire]:
-    """Which host's Postfix hands its mail to which filter, and where that hands it back."""
-    filters = [host for host in hosts if host.get("is_filter_host")]
-    found = []
-    for host in hosts:
-        postfix = host.get("postfix") or {}
-        for hop in postfix.get("next_hops", []):
-            match = _NEXT_HOP.match(hop)
-            if match is None:
-                continue
-            target = match[1]
-            if target in _LOOPBACK or target == "":
-                targets = [host]
-            else:
-                known = {target, *postfix.get("resolved", {}).get(target, [])}
-                targets = [other for other in filters if known & _names(other)]
-            found += [Wire(host["name"], one["name"], hop, _back(host, one, hosts)) for one in targets]
-            if not targets:
-                found.append(Wire(host["name"], target, hop))
-    return list(dict.fromkeys(found))
-
-
-def _names(host: Host) -> set[str]:
-    return {host["name"], host.get("address") or host["name"], *host.get("addresses", [])}
-
-
-def _back(source: Host, target: Host, hosts: Sequence[Host]) -> str:
-    """The mail host whose smtpd takes the filter's clean mail, by the configuration that runs."""
-    running = (target.get("status") or {}).get("running") or {}
-    match = _NEXT_HOP.match((running.get("configuration") or {}).get("reinject", ""))
-    if match is None:
-        return ""
-    if match[1] == "*":
-        return str(source["name"])
-    if match[1] in _LOOPBACK:
-        return str(target["name"])
-    return next((str(host["name"]) for host in hosts if match[1] in _names(host)), "")
-
-
 def _all_hours(hosts: Sequence[Host]) -> list[dict[str, Any]]:
     sums: dict[int, Counter[str]] = {}
     for host in hosts:
@@ -158,7 +116,7 @@ def _state(host: Host) -> tuple[str, str, str]:
     if not found[0] and host.get("is_mail_host") and not (host.get("postfix") or {}).get("next_hops"):
         found = "mail does not pass a filter", "run the playbook site, which wires Postfix"
     if not found[0] and any(line["state"] == "PROBLEM" for line in _checks(host)):
-        found = "the self-report names problems", "see what was probed, below; filter-daemon check says it again"
+        found = "the self-report names problems", "see what was probed, below; the playbook verify says it again"
     return ("warn", *found) if found[0] else ("", "all is well", "")
 
 
@@ -174,7 +132,31 @@ def _filter_trouble(status: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _checks(host: Host) -> list[Mapping[str, Any]]:
+    if host.get("amavis"):
+        return list(_amavis_checks(host["amavis"]))
     return list((host.get("check") or {}).get("checks", []))
+
+
+def _amavis_checks(amavis: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What was probed of amavisd-new, in the form of the daemon's own check."""
+
+    def line(section: str, state: str, text: str) -> Mapping[str, Any]:
+        return {"section": section, "state": state, "text": text}
+
+    for greeting in amavis.get("greetings", []):
+        said = greeting.get("reply") or greeting.get("msg") or "no answer"
+        state = "ok" if greeting.get("accepted") else "PROBLEM"
+        yield line("listen", state, f"{greeting.get('item', '?')}: answers EHLO with {said}")
+    if amavis.get("error"):
+        yield line("debug start", "PROBLEM", str(amavis["error"]))
+        return
+    yield line("debug start", "ok", "it starts with its configuration")
+    scanners = ", ".join(amavis.get("scanners", []))
+    yield line("scanners", "ok" if scanners else "PROBLEM", scanners or "none: mail is not scanned for viruses")
+    missing = ", ".join(f".{name}" for name in amavis.get("unpackers_missing", []))
+    yield line("unpackers", "warning" if missing else "ok", f"nothing opens {missing}" if missing else "all are there")
+    for complaint in amavis.get("complaints", []):
+        yield line("complaint", "warning", complaint)
 
 
 def _attention(hosts: Sequence[Host]) -> str:
@@ -183,7 +165,7 @@ def _attention(hosts: Sequence[Host]) -> str:
         state, words, advice = _state(host)
         warnings = [(one["words"], one["advice"]) for one in (host.get("status") or {}).get("warnings", [])]
         if state and not warnings:
-            said = (host.get("status") or {}).get("error") if state == "down" else ""
+            said = _said(host) if state == "down" else ""
             warnings = [(f"{words}. {said}" if said else words, advice)]
         found += [
             f'<div class="{"warning down" if state == "down" else "warning"}"><b>{html.escape(host["name"])}</b>: '
@@ -191,6 +173,13 @@ def _attention(hosts: Sequence[Host]) -> str:
             for told, to_do in warnings
         ]
     return f"<section><h2>To be seen to</h2>{''.join(found) or '<p>Nothing: all hosts are well.</p>'}</section>"
+
+
+def _said(host: Host) -> str:
+    """What the filter, or who asked for it, said of why it does not run."""
+    if host.get("amavis"):
+        return str(host["amavis"].get("error", ""))
+    return str((host.get("status") or {}).get("error") or "")
 
 
 def _host(host: Host, odd: set[tuple[str, str]], now: float) -> str:

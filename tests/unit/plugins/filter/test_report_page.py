@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.mailops.filter_stack.plugins.filter.report_page import report_page
-from ansible_collections.mailops.filter_stack.plugins.plugin_utils._report_page import wires
+from ansible_collections.mailops.filter_stack.plugins.plugin_utils._report_wiring import wires
 
 from .report_hosts import NOW, host, status
 
@@ -155,9 +155,78 @@ def test_a_farm_behind_one_name_and_where_its_clean_mail_goes() -> None:
     assert (page.count('class="wire"'), page.count('class="wire back"')) == (6, 4)
 
 
+def test_mx_records_are_followed_where_postfix_looks_for_them() -> None:
+    records = [
+        {"preference": 10, "host": "f1.example.net", "addresses": ["192.0.2.3"]},
+        {"preference": 20, "host": "f2.example.net", "addresses": []},
+    ]
+
+    def targets(*hops: str, **postfix: Any) -> list[str]:
+        hosts = [
+            host(
+                "mx", is_filter_host=False, postfix={"version": "", "transport": "", "next_hops": list(hops), **postfix}
+            ),
+            host("f1", is_mail_host=False, postfix={}, addresses=["192.0.2.3"]),
+            host("f2.example.net", is_mail_host=False, postfix={}),
+            host("f3", is_mail_host=False, postfix={}, addresses=["192.0.2.5"]),
+        ]
+        return [wire.target for wire in wires(hosts)]
+
+    name = "scan.example.net"
+    known = {"mx": {name: records}, "resolved": {name: ["192.0.2.5"]}}
+    # hosts of the MX records, by address or name, and not those of address records
+    assert targets(f"scan:{name}:10024", **known) == ["f1", "f2.example.net"]
+    # but not where Postfix takes addresses
+    assert targets(f"scan:[{name}]:10024", **known) == ["f3"]
+    assert targets(f"{name}:10024", **known) == ["f3"]
+    assert targets(f"scan:{name}:10024", mx={name: []}, resolved=known["resolved"]) == ["f3"]
+    assert targets(f"scan:{name}:10024") == [name]
+
+
+@pytest.mark.parametrize(
+    ("line", "back"),
+    [
+        ("$forward_method = 'smtp:[127.0.0.1]:10025';", ["filter", "filter"]),
+        ("$forward_method = 'smtp:*:10025';", ["mx1", "mx2"]),
+        ("$forward_method = 'smtp:[127.0.0.1]:10025';\n$forward_method = 'smtp:[192.0.2.2]:10025';", ["mx2", "mx2"]),
+        ("# $forward_method = 'smtp:*:10025';", ["", ""]),
+    ],
+)
+def test_where_amavisd_new_hands_mail_back(line: str, back: list[str]) -> None:
+    amavis = {"active": True, "configuration": f"use strict;\n{line}\n$notify_method = $forward_method;\n1;\n"}
+    hosts = [
+        *(host(name, addresses=[address]) for name, address in (("mx1", "192.0.2.1"), ("mx2", "192.0.2.2"))),
+        host("filter", is_mail_host=False, postfix={}, status={}, amavis=amavis),
+    ]
+    for one in hosts[:2]:
+        one["is_filter_host"] = False
+        one["postfix"] = {"version": "3.7", "transport": "", "next_hops": ["scan:filter:10024"]}
+    assert [wire.back for wire in wires(hosts)] == back
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"error": "syntax error <x>"}, "PROBLEM: syntax error &lt;x&gt;"),
+        ({"scanners": []}, "PROBLEM: none: mail is not scanned"),
+        (
+            {"greetings": [{"item": "127.0.0.1:10024", "accepted": False, "msg": "refused"}]},
+            "PROBLEM: 127.0.0.1:10024: answers EHLO with refused",
+        ),
+    ],
+)
+def test_what_is_wrong_with_amavisd_new(changes: dict[str, Any], words: str) -> None:
+    amavis = {"active": True, "scanners": ["ClamAV-clamd"], **changes}
+    page = text(host(status={}, check={}, amavis=amavis))
+    assert words in page
+    assert "the self-report names problems" in page
+
+
 @pytest.mark.parametrize("active", [True, False])
 def test_a_host_with_amavisd_new(active: bool) -> None:
     amavis = {"active": active, "version": "2.13.0", "listening": ["127.0.0.1:10024"], "scanners": ["ClamAV-clamd"]}
+    amavis["greetings"] = [{"item": "127.0.0.1:10024", "accepted": True, "reply": "250 mx1.example.com"}]
+    amavis["unpackers_missing"] = ["F", "zoo"]
     page = text(host(status={}, check={}, amavis=amavis))
     assert ("all is well" in page, "filter does not run" in page) == (active, not active)
     assert "2.13.0" in page
