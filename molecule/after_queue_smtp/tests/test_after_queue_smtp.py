@@ -133,12 +133,25 @@ MISSING = [{"type": "clamd", "socket": "/run/clamav/clamd.ctl"}]
 SILENT = [{"type": "clamd", "address": "127.0.0.1:3310"}]
 
 
+@contextmanager
+def older_code(mail: MailHost) -> Iterator[None]:
+    """The daemon runs code that is not the collection's; afterwards it runs what it ran before."""
+    code = "/usr/local/lib/filter-stack/filterd/__init__.py"
+    mail.host.check_output("cp -p %s /root/code.kept", code)
+    mail.host.check_output("echo '# older' >>%s", code)
+    mail.host.check_output("systemctl restart filter-daemon.service")
+    try:
+        yield
+    finally:
+        mail.host.check_output("mv /root/code.kept %s", code)
+        mail.host.check_output("systemctl restart filter-daemon.service")
+
+
 def test_a_scanner_that_is_missing(mail: MailHost) -> None:
     # Given code of the daemon that is to be replaced, and a change of its configuration and of the mode besides
-    mail.host.check_output("echo '# older' >>/usr/local/lib/filter-stack/filterd/__init__.py")
-    mail.host.check_output("systemctl restart filter-daemon.service")
     variables = {**CHANGE, "filter_daemon_scanners": SILENT, "filter_daemon_message_deadline": 80}
-    said = fails_and_leaves_everything(mail, variables, "--diff")
+    with older_code(mail):
+        said = fails_and_leaves_everything(mail, variables, "--diff")
     assert "127.0.0.1:3310" in said
     assert "The filter daemon is as it was before" in said
     mail_flows(mail)
@@ -195,7 +208,7 @@ def test_verify_says_what_it_saw_and_changes_nothing(mail: MailHost) -> None:
 @pytest.mark.parametrize("line", ["smtp inet n - y - - smtpd -o content_filter=other:[192.0.2.1]:25"])
 def test_an_entry_with_a_filter_of_its_own_is_named(mail: MailHost, line: str) -> None:
     mail.host.check_output("cp -p /etc/postfix/master.cf /root/master.cf.kept")
-    mail.host.check_output("postconf -M 'smtp/inet=%s'", line)
+    mail.host.check_output("postconf -M %s", f"smtp/inet={line}")
     number = mail.host.check_output("grep -n '^smtp .*inet' /etc/postfix/master.cf").partition(":")[0]
     try:
         said = fails_and_leaves_everything(mail, CHANGE)
