@@ -51,8 +51,8 @@ test: lint unit sanity daemon-tests molecule ## everything that .ci/run runs
 	@echo "==> all tests passed"
 
 .PHONY: check
-check: lint unit ## the quick part: lint, and tests that need no Docker and little time
-	@pytest -q -n 4 -m "not slow" tests/daemon
+check: lint unit ## the quick part: lint and unit tests, those of the daemon too
+	@echo "==> unit tests of the daemon" && pytest -q -n logical -m "not slow" tests/daemon/unit
 
 .PHONY: lint
 lint: setup ## all linters
@@ -60,7 +60,7 @@ lint: setup ## all linters
 
 .PHONY: unit
 unit: setup ## unit tests
-	@echo "==> unit tests" && pytest -q -n 4 tests/unit
+	@echo "==> unit tests" && pytest -q -n logical tests/unit
 
 .PHONY: sanity
 sanity: setup ## ansible-test sanity

@@ -9,6 +9,7 @@ import quopri
 import re
 from email.message import Message
 
+import pytest
 from harness.disclaimed import WORDS, change, parts, text_of
 from harness.mail import lines
 from hypothesis import HealthCheck, example, given, settings
@@ -82,6 +83,7 @@ def flat(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(TREES, st.integers(1, 60), st.sampled_from([b"\r\n", b"\n"]))
 @example(b"From: a\r\nContent-Type: text/plain\r\n\r\n", 7, b"\r\n")

@@ -363,6 +363,7 @@ class TestLimits:
 
 
 class TestBombs:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "make",
         [
