@@ -91,6 +91,11 @@ class Rewritten(NamedTuple):
     head: bytes  #: what stands in place of the first `replaced` bytes
     replaced: int
 
+    @property
+    def dots(self) -> bool:
+        """Whether a line of the new beginning may begin with a dot."""
+        return self.head.startswith(b".") or b"\n." in self.head
+
     def size(self, size: int) -> int:
         """Bytes of a message of `size` bytes afterwards."""
         return size - self.replaced + len(self.head)

@@ -38,8 +38,9 @@ class Message:
         self.envelope = envelope
         self.spool = spool
         self.place: Optional[Place] = None  #: one of the n places, once it has been admitted
-        self.analysis = Analysis(rules)
+        self.analysis = Analysis(rules, spool.keep)
         self.size = 0
+        self.dots = True  #: a line of it may begin with a dot
         self.timing = Timing(0.0, 0.0)
         #: The final dot may have reached the reinjecting server: nothing can be taken back.
         self.committed = False
@@ -54,6 +55,7 @@ class Message:
     def release(self) -> None:
         """Give back memory, scratch and place."""
         self.spool.close()
+        self.analysis.kept.drop()
         if self.place is not None:
             self.place.leave()
             self.place = None

@@ -18,6 +18,8 @@ from .session import STOPPING, Session
 from .smtp.inbound import Limits
 from .smtp.reply import Reply
 
+#: Bytes that are read from a client at a time: pieces that stay in the processor's cache while they are looked at.
+_READ = 65536
 _EVICTED = Reply(421, "4.3.2", "Error: too many connections, idle ones are closed")
 
 
@@ -40,6 +42,7 @@ class Worker:
         self.loop = loop
         self.max_connections = max_connections
         self.memory = MemoryAccount(config.memory_total)
+        self.received = memoryview(bytearray(_READ))  # from whichever session reads
         self.hostname = config.own_name
         self.limits = Limits(config.message_size_limit, config.max_recipients, errors=config.max_errors)
         self.head_limit = head_limit(config.memory_per_message, config.message_size_limit, config.per_message_budget)

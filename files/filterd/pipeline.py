@@ -252,6 +252,7 @@ class Pipeline:
             headers.Changed(change, edited) if change.head or change.replaced else edited,
             change.size(size),
             lambda: message.commit(self._loop.time()),
+            dots=message.dots or disclaimer is not None or change.dots,
         )
         if any(400 <= reply.code < 500 for reply in replies):
             self._accounts.reinjection_failed()

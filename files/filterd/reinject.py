@@ -13,7 +13,7 @@ import functools
 import socket
 from collections import deque
 from collections.abc import Iterable
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
 from . import log
 from .config import Config
@@ -32,6 +32,14 @@ EXTENSIONS_PATIENCE = 3.0
 CONNECTION_AGE = 300.0
 
 Commit = Callable[[], bool]
+
+
+class _Sending(NamedTuple):
+    """What a delivery sends, and who is asked before it counts as sent."""
+
+    chunks: Iterable[bytes]
+    dots: bool  #: a line may begin with a dot
+    commit: Commit
 
 
 class _Broken(Exception):
@@ -205,25 +213,32 @@ class Reinjector:
     # Deliveries
 
     async def deliver(
-        self, envelope: Envelope, chunks: Iterable[bytes], size: int, commit: Commit, strict: bool = False
+        self,
+        envelope: Envelope,
+        chunks: Iterable[bytes],
+        size: int,
+        commit: Commit,
+        strict: bool = False,
+        dots: bool = True,
     ) -> list[Reply]:
         """One reply for each recipient: the server's own 2xx, or what the client must be told instead.
 
         `commit` is asked right before the final dot is sent; when it says no, the dot is not sent. With `strict` the
-        message goes to all recipients or to none.
+        message goes to all recipients or to none. `dots`: a line of the content may begin with a dot.
         """
         delivery = None
         connection = None
+        sending = _Sending(chunks, dots, commit)
         try:
             connection = self._take() or await self._open()
             try:
                 delivery = self._delivery(envelope, connection, size, strict)
-                return await self._run(delivery, connection, chunks, commit)
+                return await self._run(delivery, connection, sending)
             except _Stale:
                 connection.abort("stale")
                 connection = await self._open()
                 delivery = self._delivery(envelope, connection, size, strict)
-                return await self._run(delivery, connection, chunks, commit)
+                return await self._run(delivery, connection, sending)
         except _Broken as broken:
             if delivery is None:
                 return [temporary("connect", str(broken))] * len(envelope.recipients)
@@ -238,9 +253,7 @@ class Reinjector:
             raise _Broken("the server does not take SMTPUTF8 any more")
         return Delivery(envelope, connection.extensions, size, all_or_nothing=not envelope.lmtp, strict=strict)
 
-    async def _run(
-        self, delivery: Delivery, connection: _Connection, chunks: Iterable[bytes], commit: Commit
-    ) -> list[Reply]:
+    async def _run(self, delivery: Delivery, connection: _Connection, sending: _Sending) -> list[Reply]:
         finished = False
         try:
             connection.write(delivery.take_commands())
@@ -254,7 +267,7 @@ class Reinjector:
                     connection.expect_silence()
                     connection.write(delivery.take_commands())
                 elif step is Step.CONTENT:
-                    await self._send_content(delivery, connection, chunks, commit)
+                    await self._send_content(delivery, connection, sending)
                 elif step is not Step.READ:
                     finished = step is Step.DONE
                     return delivery.replies
@@ -268,14 +281,12 @@ class Reinjector:
                 # Closing without the dot is the only safe end of a delivery that was begun (RFC 5321 section 4.1.1.4).
                 connection.abort("delivery given up")
 
-    async def _send_content(
-        self, delivery: Delivery, connection: _Connection, chunks: Iterable[bytes], commit: Commit
-    ) -> None:
+    async def _send_content(self, delivery: Delivery, connection: _Connection, sending: _Sending) -> None:
         connection.expect_silence()
-        encoder = DataEncoder()
+        encoder = DataEncoder(sending.dots)
         held = b""
         parts = 0
-        for chunk in chunks:
+        for chunk in sending.chunks:
             if held:
                 connection.write(held)
                 await connection.drain()
@@ -287,7 +298,7 @@ class Reinjector:
             await asyncio.sleep(0)
             connection.expect_silence()
         # The last piece and the dot go out together: one packet for a small message.
-        if not commit():
+        if not sending.commit():
             raise _Broken("the deadline has passed")
         delivery.content_sent()
         connection.write(held + encoder.finish())

@@ -66,6 +66,7 @@ class Spool:
         self._head: list[bytes] = []
         self._tail: list[bytes] = []  # what is left when the budget is used up
         self._memory_size = 0
+        self._kept = 0  # bytes that others keep of it in memory
         self._file: Optional[BinaryIO] = None
         self._file_size = 0
         self.size = 0
@@ -121,6 +122,19 @@ class Spool:
         self._file_size += len(data)
         self.size += len(data)
 
+    def keep(self, amount: int) -> bool:
+        """Whether `amount` bytes of what was decoded may be kept in memory until the end, beside what is there.
+
+        As much as a message in memory may have; when it says no, nothing is kept any more.
+        """
+        if amount and self._kept + amount <= self._head_limit and self._memory.used + amount <= self._memory.limit:
+            self._kept += amount
+            self._memory.used += amount
+            return True
+        self._memory.used -= self._kept
+        self._kept = 0
+        return False
+
     def chunks(self) -> Iterator[bytes]:
         """The content from its beginning, in pieces of bounded size. Raises ScratchFull when it cannot be read."""
         yield from self._head
@@ -150,7 +164,8 @@ class Spool:
 
     def close(self) -> None:
         """Give everything back."""
-        self._memory.used -= self._memory_size
+        self._memory.used -= self._memory_size + self._kept
+        self._kept = 0
         self._head.clear()
         self._tail.clear()
         self._memory_size = 0

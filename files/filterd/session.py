@@ -44,7 +44,7 @@ _IDLE = Reply(421, "4.4.2", "Error: timeout exceeded")
 STOPPING = Reply(421, "4.3.2", "Service stops, try again later")
 
 
-class Session(asyncio.Protocol):
+class Session(asyncio.BufferedProtocol):
     """One client connection."""
 
     def __init__(self, worker: Worker) -> None:
@@ -83,8 +83,12 @@ class Session(asyncio.Protocol):
         self._flush()
         self._worker.make_room()
 
-    def data_received(self, data: bytes) -> None:
-        self._engine.receive(data)
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # One for all sessions: what is in it is taken out before the next one reads.
+        return self._worker.received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._engine.receive(self._worker.received[:nbytes])
         self._run()
 
     def eof_received(self) -> bool:
@@ -325,6 +329,7 @@ class Session(asyncio.Protocol):
             return
         if event.bare_newlines:
             log.info(f"message id={message.id} had bare CR or LF, which became line ends and spaces")
+        message.dots = event.dots
         message.received(self._worker.loop.time(), self._worker.config.message_deadline)
         self._handling = self._worker.start(self._process(message))
         # Also for a task that is cancelled before its first step.

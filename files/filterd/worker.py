@@ -12,7 +12,7 @@ import resource
 import signal
 import socket
 
-from . import log
+from . import heap, log
 from .access import REFUSAL, allowed
 from .admission import ALIVE, Admission
 from .config import Config
@@ -27,6 +27,8 @@ from .scan.panel import Panel
 
 #: Seconds between looks at what has been silent for too long; also the beat that tells the service of a live loop.
 SWEEP_INTERVAL = 1.0
+#: Seconds between two times that free memory goes back to the system.
+_TRIM_INTERVAL = 10.0
 #: From the service: others have taken over. SIGTERM says that nobody does, and clients wait for the next start.
 RETIRE = signal.SIGUSR1
 #: Descriptors that are not for clients: log, channel, loop, listening sockets and a margin.
@@ -157,7 +159,7 @@ async def _serve(
     gc.set_threshold(10000, 20, 50)
     acceptors = [_Acceptor(listener, worker, loop) for listener in listeners]
     admission.send(ALIVE)
-    beats = [loop.create_task(_sweep(worker, reinjection, panel, admission, meter))]
+    beats = [loop.create_task(_sweep(worker, reinjection, panel, admission, meter)), loop.create_task(_trim())]
     if meter.first:
         beats.append(loop.create_task(watch(config, panel, meter, loop)))
     await stop.wait()
@@ -185,3 +187,9 @@ async def _sweep(worker: Worker, reinjection: Reinjection, panel: Panel, admissi
         reinjection.sweep()
         panel.sweep()
         admission.send(ALIVE)
+
+
+async def _trim() -> None:
+    while True:
+        await asyncio.sleep(_TRIM_INTERVAL)
+        heap.trim()

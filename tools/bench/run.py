@@ -9,6 +9,7 @@ a machine that becomes slower or faster does so for all of them.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import contenders
-from contenders import FILTER_PORT, POSTFIX_PORT, SINK_PORT
+from contenders import FILTER_PORT, POSTFIX_PORT, SINK_PORT, VARIANT_PORT
 
 import messages
 
@@ -28,6 +29,9 @@ SESSIONS = 8
 COUNTS = {"4 KiB": (1200, 250), "100 KiB": (500, 120), "2 MiB": (48, 30), "realistic": (250, 70)}
 POSTFIX_COUNT = 600
 LATENCY_COUNT = 200
+#: Pairs of measurements in a round, an even number, and messages in each.
+BOOKKEEPING_PAIRS = 16
+BOOKKEEPING_COUNT = 400
 
 
 def send(port: int, path: Path, count: int, reuse: bool) -> float:
@@ -120,15 +124,19 @@ def beside_a_large_one(large: Path, content: bytes, scale: float) -> dict[str, f
     return {"alone_p99_ms": alone[at] * 1000, "beside_p99_ms": beside[at] * 1000, "ratio": beside[at] / alone[at]}
 
 
-def bookkeeping(path: Path, scale: float) -> dict[str, float]:
-    """Messages per second with and without ledger and metrics, where they weigh most: small, reused connections."""
-    count = max(8, int(COUNTS["4 KiB"][0] * scale))
-    rates = {}
-    for name in ("filter-daemon", *contenders.VARIANTS):
-        with contenders.running(name):
-            send(FILTER_PORT, path, 200, reuse=True)
-            rates[name] = count / send(FILTER_PORT, path, count, reuse=True)
-    return rates
+def bookkeeping(path: Path, scale: float) -> list[dict[str, float]]:
+    """Messages per second with and without ledger and metrics, where they weigh most: small, reused connections.
+
+    Both run all the time and take turns, each second pair in the other order: what else changes does so for both.
+    """
+    count = max(8, int(BOOKKEEPING_COUNT * scale))
+    ports = {"filter-daemon": FILTER_PORT, **dict.fromkeys(contenders.VARIANTS, VARIANT_PORT)}
+    with contextlib.ExitStack() as running:
+        for name, port in ports.items():
+            running.enter_context(contenders.running(name))
+            send(port, path, 400, reuse=True)
+        turns = [list(ports.items()), list(reversed(ports.items()))] * (BOOKKEEPING_PAIRS // 2)
+        return [{name: count / send(port, path, count, reuse=True) for name, port in turn} for turn in turns]
 
 
 def _cell(kind: str, reuse: bool) -> str:
@@ -197,11 +205,9 @@ def main() -> int:
                 f"round {number + 1} of {options.rounds}: small messages beside large ones", file=sys.stderr, flush=True
             )
             beside.append(beside_a_large_one(messages.write_large(Path("/tmp/bench-messages")), content, options.scale))
-        for number in range(3 * options.rounds):
-            print(
-                f"round {number + 1} of {3 * options.rounds}: cost of ledger and metrics", file=sys.stderr, flush=True
-            )
-            books.append(bookkeeping(files["4 KiB"], options.scale))
+        for number in range(options.rounds):
+            print(f"round {number + 1} of {options.rounds}: cost of ledger and metrics", file=sys.stderr, flush=True)
+            books += bookkeeping(files["4 KiB"], options.scale)
         subprocess.run(["postfix", "start"], check=True, stderr=subprocess.DEVNULL)
         for number in range(options.rounds):
             postfix.append({})

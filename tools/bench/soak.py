@@ -20,7 +20,7 @@ from run import send
 
 import messages
 
-SCRATCH = Path("/var/spool/bench-scratch")
+SCRATCH = Path(contenders.SCRATCH, str(contenders.FILTER_PORT))
 #: Growth of memory that is taken for noise of the allocator.
 TOLERATED = 1.1
 

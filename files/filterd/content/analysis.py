@@ -11,11 +11,12 @@ from ..findings import Finding
 from . import eicar, flaws
 from .fields import Entity, received_count
 from .header import header_flaws
+from .kept import KeptParts, Room
 from .mime import Walker
 from .names import extensions
 from .reading import Consumer, Part
 from .rules import Collection, Rules, default_rules
-from .streams import MAIL_LIMIT, streams
+from .streams import MAIL_LIMIT, Known, Parts, Wanted, parts, streams
 from .types import BY_EXTENSION, HEAD, Kind, real_type
 from .uuencode import OldEncodings
 
@@ -34,13 +35,18 @@ class Archive(NamedTuple):
 class Analysis:
     """Feed it the content as it comes; every piece is looked at once, so a large message never stops the others."""
 
-    def __init__(self, rules: Optional[Rules] = None) -> None:
+    def __init__(self, rules: Optional[Rules] = None, room: Room = lambda _size: False) -> None:
+        """`room` gives memory for decoded parts; without it they are decoded again when they are wanted."""
         self.rules = rules if rules is not None else default_rules()
         self._whole = eicar.PatternSearch()
         self._found_in_part = False
         self._walker = Walker(self._open_part, self._entity)
         self._findings = Collection()
         self._opened = 0
+        self._fed = 0  # bytes
+        self._shown: set[int] = set()  # text parts that end within the first MAIL_LIMIT bytes
+        #: What has been decoded.
+        self.kept = KeptParts(room)
         #: There are parts that are not text.
         self.attachments = False
         #: Text holds what only a mail parser decodes.
@@ -51,6 +57,13 @@ class Analysis:
     def feed(self, data: bytes) -> None:
         """The next piece of content."""
         self._whole.feed(data)
+        room = MAIL_LIMIT - self._fed
+        if 0 < room < len(data):
+            # By itself: what ends in it is known to be in the beginning.
+            self._fed += room
+            self._walker.feed(data[:room])
+            data = data[room:]
+        self._fed += len(data)
         self._walker.feed(data)
 
     def finish(self) -> list[Finding]:
@@ -75,11 +88,16 @@ class Analysis:
             # A scanner that is asked thousands of times for one message is asked for no other one.
             yield iter(content)
             return
-        known, all_decoded = self.old_encodings, self.rules.decode_all
-        for stream in streams(mode, content, size, self.attachments, known, all_decoded):
+        all_decoded = self.rules.decode_all or self.kept.complete
+        known = Known(self.attachments, self.old_encodings, all_decoded, self._shown)
+        for stream in streams(mode, content, size, known, lambda wanted: self.parts(content, wanted)):
             yield stream if all_decoded else self._searched(stream)
-        if mode == "auto" and self.old_encodings and not known and size > MAIL_LIMIT:
+        if mode == "auto" and self.old_encodings and not known.whole_needed and size > MAIL_LIMIT:
             yield iter(content)
+
+    def parts(self, content: Iterable[bytes], wanted: Wanted) -> Parts:
+        """Number and decoded content of each part that is wanted; `content` is the message from its beginning."""
+        return self.kept.parts(wanted) if self.kept.complete else parts(content, wanted)
 
     def _searched(self, stream: Iterator[bytes]) -> Iterator[bytes]:
         pattern, old = eicar.PatternSearch(), OldEncodings()
@@ -118,6 +136,7 @@ class Analysis:
         self._opened += 1
         if not part.text:
             self.attachments = True
+        self.kept.open_part(part)
         return _Look(self, part, self._opened - 1).take
 
     def typed(self, number: int, part: Part, kind: Optional[Kind]) -> None:
@@ -131,6 +150,11 @@ class Analysis:
             kind = next((BY_EXTENSION[extension] for extension in ends if extension in BY_EXTENSION), None)
         if kind is not None and kind.archive and self._walker.tally.parts <= self.rules.keys.max_parts:
             self.archives[number] = Archive(kind, name)
+
+    def ended(self, number: int, part: Part) -> None:
+        """All of a part has been seen."""
+        if part.text and self._fed <= MAIL_LIMIT:
+            self._shown.add(number)
 
     def found_pattern(self) -> None:
         """The test pattern is in a part."""
@@ -159,6 +183,9 @@ class _Look:
     def take(self, data: bytes) -> bool:
         """The next piece; empty at the end. True: what follows need not be decoded."""
         analysis = self._analysis
+        analysis.kept.take(self._number, data)
+        if not data:
+            analysis.ended(self._number, self._part)
         self._seen += len(data)
         self._search.feed(data)
         if self._search.found:
@@ -175,4 +202,6 @@ class _Look:
             self._old.feed(data)
             if self._old.found:
                 analysis.found_old_encoding()
-        return (self._file or self._seen > _ENOUGH) and not analysis.rules.decode_all
+        if analysis.kept.complete or analysis.rules.decode_all:
+            return False
+        return self._file or self._seen > _ENOUGH

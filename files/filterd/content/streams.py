@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Callable
+from collections.abc import Container, Iterable, Iterator
+from typing import Callable, NamedTuple
 
 from .mime import Walker
 from .reading import Consumer, Part
@@ -21,26 +21,37 @@ MODES = ("auto", "whole", "parts", "both")
 #: Bytes of a message that `auto` gives as mail.
 MAIL_LIMIT = 16384
 
+#: By number and kind, whether somebody wants a part.
+Wanted = Callable[[int, Part], bool]
+#: Number and decoded content of parts.
+Parts = Iterator[tuple[int, Iterator[bytes]]]
+
+
+class Known(NamedTuple):
+    """What the analysis knows of a message."""
+
+    attachments: bool  #: it has parts that are not text
+    whole_needed: bool  #: its text holds what only a mail parser decodes, so `auto` gives it whole
+    text_decoded: bool  #: all of its text was decoded and looked at when it came
+    shown: Container[int] = ()  #: numbers of the text parts that end within its beginning
+
 
 def streams(
-    mode: str, content: Iterable[bytes], size: int, attachments: bool, whole_needed: bool, text_known: bool = True
+    mode: str, content: Iterable[bytes], size: int, known: Known, parts: Callable[[Wanted], Parts]
 ) -> Iterator[Iterator[bytes]]:
-    """The streams for one message; each must be read before the next is asked for.
-
-    `attachments`: the message has parts that are not text. `whole_needed`: its text holds what only a mail parser
-    decodes, so `auto` gives it whole. `text_known`: all of its text was decoded and looked at when it came.
-    """
+    """The streams for one message; each must be read before the next is asked for. `parts` gives its decoded parts."""
     as_mail = mode != "parts"
-    whole = mode in ("whole", "both") or whole_needed or size <= MAIL_LIMIT
+    whole = mode in ("whole", "both") or known.whole_needed or size <= MAIL_LIMIT
     if as_mail:
         yield iter(content) if whole else _beginning(content, MAIL_LIMIT)
     if mode == "whole":
         return
     # Text has been seen as part of the whole mail, and what is small has been decoded too.
-    skip_text = mode == "auto" and whole and (text_known or size <= MAIL_LIMIT)
-    if skip_text and not attachments:
+    skip_text = mode == "auto" and whole and (known.text_decoded or size <= MAIL_LIMIT)
+    if skip_text and not known.attachments:
         return
-    for _, stream in parts(content, lambda _number, part: not (skip_text and part.text)):
+    shown = known.shown if mode == "auto" else ()
+    for _, stream in parts(lambda number, part: not (part.text and (skip_text or number in shown))):
         yield stream
 
 
@@ -66,7 +77,7 @@ class _Opened:
             self.ended = True
 
 
-def parts(content: Iterable[bytes], wanted: Callable[[int, Part], bool]) -> Iterator[tuple[int, Iterator[bytes]]]:
+def parts(content: Iterable[bytes], wanted: Wanted) -> Parts:
     """Number and decoded content of each part that is wanted, read from the message while it is asked for.
 
     Parts are numbered from 0 in the order in which the walker opens them, which is always the same for one message.

@@ -21,7 +21,6 @@ from .flaws import SOURCE
 from .limits import LimitReached, Limits, StopFlag, Store, Unreadable
 from .names import extensions, finding_name
 from .rules import Collection, Rules
-from .streams import parts
 from .types import BY_EXTENSION, HEAD, ISO, Kind, real_type
 
 _STREAMS = ("gz", "bz2", "xz", "lzma")
@@ -47,7 +46,7 @@ def inspect(
     work = _Work(analysis.rules, Limits(keys, budget, directory, stop))
     wanted = analysis.archives
     with contextlib.suppress(LimitReached):  # the finding is there
-        for number, stream in parts(content(), lambda number, _part: number in wanted):
+        for number, stream in analysis.parts(content(), lambda number, _part: number in wanted):
             item = wanted[number]
             work.top(item.kind, stream, item.name or f"part {number + 1}")
     return work.findings.all()

@@ -33,13 +33,16 @@ class DataDecoder:
         self._held = b"\r\n"
         self._skip = 2
         self.bare = False  #: a bare CR or LF was met (and normalised)
+        self.dots = False  #: a line began with a dot, as far as that can be told before bare ones are normalised
 
     def feed(self, data: bytes) -> Decoded:
         """Content bytes in this piece; a tail that may be the beginning of the end is held back."""
         buffer = self._held + data if self._held else data
         # The one search of most pieces: where no line begins with a dot, there is neither an end nor a dot to take off.
-        dotted = buffer.find(b"\r\n.") >= 0
-        end = buffer.find(_END) if dotted else -1
+        first = buffer.find(b"\r\n.")
+        dotted = first >= 0
+        end = buffer.find(_END, first) if dotted else -1
+        self.dots = self.dots or first != end
         if end >= 0:
             self._held = b""
             return Decoded(self._content(buffer[: end + 2], dotted), True, buffer[end + 5 :])
@@ -81,7 +84,9 @@ def _held_length(buffer: bytes) -> int:
 class DataEncoder:
     """Adds the transparency dots (RFC 5321 section 4.5.2) to content that has CR and LF only in pairs."""
 
-    def __init__(self) -> None:
+    def __init__(self, dots: bool = True) -> None:
+        """`dots`: a line may begin with a dot. Without it nothing is searched."""
+        self._dots = dots
         self._line_start = True
         self._held = b""
 
@@ -95,7 +100,7 @@ class DataEncoder:
             content = content[:-1]
         if not content:
             return b""
-        stuffed = content.replace(b"\r\n.", b"\r\n..")
+        stuffed = content.replace(b"\r\n.", b"\r\n..") if self._dots else content
         if self._line_start and content[:1] == b".":
             stuffed = b"." + stuffed
         self._line_start = content.endswith(b"\r\n")

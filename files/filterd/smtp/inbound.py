@@ -49,6 +49,7 @@ class ContentEnds(NamedTuple):
 
     size: int
     bare_newlines: bool
+    dots: bool  #: a line of it may begin with a dot
 
 
 class TransactionDropped(NamedTuple):
@@ -151,7 +152,7 @@ class InboundSession:
 
     # What the caller tells
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes | memoryview) -> None:
         """Bytes from the client."""
         if self._state is not _State.CLOSED:
             self._buffer += data
@@ -386,7 +387,8 @@ class InboundSession:
     def _end_of_data(self) -> Event:
         self._state = _State.WAIT_FINISH
         if self._refused is None:
-            return ContentEnds(self._size, self._decoder.bare)
+            bare = self._decoder.bare
+            return ContentEnds(self._size, bare, bare or self._decoder.dots)
         self.finish([self._refused] * (len(self._recipients) if self._lmtp else 1))
         return TransactionDropped()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from filterd.content.analysis import Analysis
-from filterd.content.streams import streams
 from filterd.scratch import Budget
 from filterd.smtp.esmtp import Envelope, Recipient
 
@@ -44,5 +43,4 @@ class Message:
 
     def streams(self, mode: str) -> Iterator[Iterable[bytes]]:
         """As the pipeline gives them."""
-        analysis = self._analysis
-        return streams(mode, self.content(), self.size, analysis.attachments, analysis.old_encodings)
+        return self._analysis.streams(mode, self.content(), self.size)

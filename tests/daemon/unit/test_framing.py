@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from filterd.smtp.framing import DataDecoder, DataEncoder
@@ -141,6 +141,25 @@ class TestEncoder:
     def test_no_split_of_the_content_makes_a_difference(self, data, cuts):
         content = decode(data + b"\r\n.\r\n")[0]
         assert encode(content, cuts) == encode(content)
+
+    @given(st.one_of(TRICKY, TRICKY.map(lambda data: data.replace(b".", b""))), CUTS)
+    @example(b"..", [])
+    @example(b"a\r\n..b\r\nc", [])
+    @example(b"a\r\n..b\r\nc", [3])
+    @example(b"a\n.b", [])
+    @example(b"a\r\nb", [])
+    def test_what_came_without_dots_needs_no_search_for_them(self, data, cuts):
+        decoder = DataDecoder()
+        content = b"".join(decoder.feed(piece).content for piece in pieces(data + b"\r\n.\r\n", cuts))
+        begins = content.startswith(b".") or b"\r\n." in content
+        if begins:
+            assert decoder.dots or decoder.bare
+        elif not cuts:
+            assert not decoder.dots or data.startswith(b".") or b"\r\n." in data
+        if not (decoder.dots or decoder.bare):
+            assert b"".join(map(DataEncoder(dots=False).feed, pieces(content, cuts))) == b"".join(
+                map(DataEncoder().feed, pieces(content, cuts))
+            )
 
     @given(TRICKY)
     def test_the_wire_has_one_end_of_data_and_nothing_bare(self, data):

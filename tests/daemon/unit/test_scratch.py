@@ -59,6 +59,20 @@ class TestSpool:
         assert account.used == 0
         one.close()
 
+    def test_keeps_as_much_again_of_what_was_decoded_and_gives_it_back(self, tmp_path):
+        kept, memory = spool(tmp_path, head=10, memory=16)
+        assert kept.keep(6)
+        assert memory.used == 6
+        assert not kept.keep(5), "more than a message may have"
+        assert memory.used == 0
+        kept.append(b"123456789")
+        assert kept.keep(7)
+        assert not kept.keep(1), "more than all messages may have"
+        assert memory.used == 9
+        assert kept.keep(3)
+        kept.close()
+        assert memory.used == 0
+
     def test_files_have_no_name(self, tmp_path):
         one, _ = spool(tmp_path, head=0)
         one.append(b"x" * 100)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterd.content.analysis import Analysis
+from filterd.content.kept import Room
 from filterd.content.rules import Rules
-from filterd.content.streams import MAIL_LIMIT, streams
+from filterd.content.streams import MAIL_LIMIT
 from filterd.content.uuencode import OldEncodings
 from filterd.keys.content import ContentKeys
 
@@ -30,14 +31,13 @@ def message(text: bytes = TEXT, attachment: bytes = ATTACHMENT) -> bytes:
     )
 
 
-def given_to_scanner(mode: str, content: bytes, step: int = 1000) -> list[bytes]:
+def given_to_scanner(mode: str, content: bytes, step: int = 1000, room: Room = lambda _size: False) -> list[bytes]:
     pieces = [content[start : start + step] for start in range(0, len(content), step)]
-    analysis = Analysis()
+    analysis = Analysis(room=room)
     for piece in pieces:
         analysis.feed(piece)
     analysis.finish()
-    given = streams(mode, pieces, len(content), analysis.attachments, analysis.old_encodings)
-    return [b"".join(stream) for stream in given]
+    return [b"".join(stream) for stream in analysis.streams(mode, pieces, len(content))]
 
 
 def test_a_small_text_message_is_scanned_once_as_mail():
@@ -117,6 +117,38 @@ def test_every_reading_of_a_part_with_two_encodings_is_given():
     given = given_to_scanner("parts", content)
     assert ATTACHMENT in given
     assert len(given) == 2
+
+
+def test_text_that_ends_within_the_beginning_is_not_given_twice():
+    content = message(attachment=bytes(range(256)) * 200)
+    assert given_to_scanner("auto", content) == [content[:MAIL_LIMIT], bytes(range(256)) * 200]
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_text_is_given_by_itself_as_soon_as_its_end_is_not_within_the_beginning(over):
+    text = TEXT * 60
+    end = message(text, ATTACHMENT * 10).index(b"\r\n--b", 200) + len(b"\r\n--b\r\n")
+    text = text[: MAIL_LIMIT - end + over] if end > MAIL_LIMIT else b"x" * (MAIL_LIMIT - end + over) + text
+    given = given_to_scanner("auto", message(text, ATTACHMENT * 10))
+    assert (text in given) == bool(over)
+    assert ATTACHMENT * 10 in given
+
+
+@given(
+    step=st.integers(100, 70000),
+    mode=st.sampled_from(["auto", "whole", "parts", "both"]),
+    room=st.integers(0, 60000),
+    lines=st.integers(1, 1000),
+)
+def test_what_is_kept_in_memory_is_what_would_be_read_again(step, mode, room, lines):
+    content = message(TEXT * (lines // 10) + b"x" * lines, ATTACHMENT * 8)
+    have = [room]
+
+    def take(size: int) -> bool:
+        have[0] -= size
+        return have[0] >= 0
+
+    assert given_to_scanner(mode, content, step, take) == given_to_scanner(mode, content, step)
 
 
 @given(step=st.integers(1, 5000), mode=st.sampled_from(["auto", "whole", "parts", "both"]))
