@@ -30,10 +30,14 @@ HOST = {
 }
 
 
-def preflight(home: Path, role: str = "filter_disclaimer", **variables: Any) -> tuple[int, str]:
-    """The preflight of a role alone: exit code, and what it printed, in one line. Play and inventory are in `home`."""
+def preflights(home: Path, role: str, hosts: dict[str, dict[str, Any]]) -> tuple[int, str]:
+    """The preflight of a role alone, on hosts with these variables: exit code, and what it printed.
+
+    Play and inventory are in `home`.
+    """
     (home / "play.yml").write_text(PLAY.replace("ROLE", role))
-    (home / "hosts.json").write_text(json.dumps({"all": {"hosts": {"mail": {**HOST, **variables}}}}))
+    inventory = {"all": {"hosts": {name: {**HOST, **variables} for name, variables in hosts.items()}}}
+    (home / "hosts.json").write_text(json.dumps(inventory))
     command = ["ansible-playbook", "-i", str(home / "hosts.json"), str(home / "play.yml")]
     environment = {
         **os.environ,
@@ -46,7 +50,13 @@ def preflight(home: Path, role: str = "filter_disclaimer", **variables: Any) -> 
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=environment, cwd=home, stdin=subprocess.DEVNULL
     )
-    return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
+    return done.returncode, done.stdout + done.stderr
+
+
+def preflight(home: Path, role: str = "filter_disclaimer", **variables: Any) -> tuple[int, str]:
+    """The same on one host, with what it printed in one line."""
+    code, output = preflights(home, role, {"mail": variables})
+    return code, re.sub(r"\s+", " ", output)
 
 
 def test_every_problem_is_named_with_file_and_line(tmp_path: Path) -> None:
