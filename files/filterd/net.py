@@ -18,7 +18,7 @@ from .session import STOPPING, Session
 from .smtp.inbound import Limits
 from .smtp.reply import Reply
 
-#: Bytes that are read from a client at a time. Larger pieces do not stay in the processor's cache while they are looked at.
+#: Bytes that are read from a client at a time. More do not stay in the processor's cache while they are looked at.
 _READ = 131072
 _EVICTED = Reply(421, "4.3.2", "Error: too many connections, idle ones are closed")
 
