@@ -145,8 +145,9 @@ def _amavis_checks(amavis: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
     for greeting in amavis.get("greetings", []):
         said = greeting.get("reply") or greeting.get("msg") or "no answer"
-        state = "ok" if greeting.get("accepted") else "PROBLEM"
-        yield line("listen", state, f"{greeting.get('item', '?')}: answers EHLO with {said}")
+        good = bool(greeting.get("accepted"))
+        words = "answers EHLO" if good else f"answers EHLO with {said}"
+        yield line("listen", "ok" if good else "PROBLEM", f"{greeting.get('item', '?')}: {words}")
     if amavis.get("error"):
         yield line("debug start", "PROBLEM", str(amavis["error"]))
         return

@@ -7,13 +7,14 @@ In this order, as each test goes on from where the one before has left the host.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from engines import engine, put_to_work
 from load import Load
 from mailhost import MailHost, wait_for
-from plays import play
+from plays import Play, play
 from testinfra.host import Host
 
 #: In two halves, as the test virus: https://spamassassin.apache.org/gtube/
@@ -43,6 +44,40 @@ def test_five_changes_of_the_engine_under_load_lose_nothing(host: Host, mail: Ma
 def test_the_same_engine_again_changes_nothing(host: Host) -> None:
     done = engine("amavis")
     assert (done.code, done.changed) == (0, 0), done.output
+
+
+def test_the_report_tells_of_amavisd_new_and_of_nothing_else(host: Host, tmp_path: Path) -> None:
+    # Given amavisd-new at work, and the bundled daemon's command and configuration still there
+    assert host.file("/usr/local/sbin/filter-daemon").exists
+    done, page = report(tmp_path)
+    assert done.changed == 1, done.output
+    # then the page says that all is well, draws the way there and back, and has what was just probed
+    assert "Nothing: all hosts are well." in page
+    assert "filter-daemon" not in page
+    assert page.count('class="wire"') == page.count('class="wire back"') == 1
+    for words in (
+        "scan:[127.0.0.1]:10024",
+        "amavisd-new",
+        "2.13.0",
+        "ok: 127.0.0.1:10024: answers EHLO<",
+        "ok: ClamAV-clamd",
+    ):
+        assert words in page
+    # and that it does not run, when it does not
+    host.check_output("systemctl stop amavis.service")
+    try:
+        page = report(tmp_path)[1]
+    finally:
+        host.check_output("systemctl start amavis.service")
+    assert "filter does not run" in page
+    assert "systemctl status amavis" in page
+    wait_for("its return", lambda: host.run("ss -Hltn sport = :10024").stdout)
+
+
+def report(directory: Path) -> tuple[Play, str]:
+    done = play("report", filter_stack_engine="amavis", filter_report_file=str(directory / "report.html"))
+    assert done.code == 0, done.output
+    return done, (directory / "report.html").read_text()
 
 
 def test_spam_is_marked_where_spamassassin_is_wanted(host: Host, mail: MailHost) -> None:

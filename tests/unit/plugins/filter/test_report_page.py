@@ -231,6 +231,8 @@ def test_a_host_with_amavisd_new(active: bool) -> None:
     assert ("all is well" in page, "filter does not run" in page) == (active, not active)
     assert "2.13.0" in page
     assert "ClamAV-clamd" in page
+    assert "ok: 127.0.0.1:10024: answers EHLO<" in page
+    assert "warning: nothing opens .F, .zoo" in page
 
 
 def test_data_that_are_none_are_told() -> None:
