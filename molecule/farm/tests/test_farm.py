@@ -118,7 +118,7 @@ def test_before_the_queue_a_client_sees_what_a_dead_filter_host_costs(mail_hosts
 
 
 #: A name with MX records alone, as dnsmasq takes it; what it does not know it asks Docker's own server, but nothing of
-#: this domain (as IPv6 addresses, which smtp(8) asks for as well: where Docker's server reaches no other, it never says).
+#: this domain (IPv6 addresses, which smtp(8) asks for as well: where Docker's server reaches no other, it never says).
 ZONE = """\
 no-hosts
 server=127.0.0.11
