@@ -101,15 +101,19 @@ def test_one_page_about_all_hosts(host: Host, tmp_path: Path) -> None:
 
 
 def test_removal_keeps_the_ledger_for_root(host: Host) -> None:
-    configuration = host.file(CONFIGURATION).content_string
-    path = json.loads(configuration)["ledger_file"]
+    path = json.loads(host.file(CONFIGURATION).content)["ledger_file"]
     done = play("remove", "--limit", limit(host))
     assert done.code == 0, done.output
     # below the directory that is kept with the quarantine, or in one of its own
     kept = host.file("/var/lib/vscan" if path.startswith("/var/lib/vscan/") else str(Path(path).parent))
     assert (kept.user, kept.group, kept.mode) == ("root", "root", 0o700)
     assert host.file(path).exists
+    # and the next installation goes on with it
+    done = play("site", "--limit", limit(host))
+    assert done.code == 0, done.output
+    told = json.loads(host.run("filter-daemon status --json").stdout)["ledger"]
+    assert (told["lines"] > 0, told["failures"]) == (True, 0)
+    assert host.check_output(f"find {Path(path).parent} ! -user vscan") == ""
     # and it goes with the quarantine, when that is asked for
-    host.run_expect([0], f"mkdir -p /etc/filter-stack && cat > {CONFIGURATION} <<'END'\n{configuration}\nEND")
     assert play("remove", "--limit", limit(host), filter_stack_remove_quarantine=True).code == 0
     assert not kept.exists
