@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from load import under_load
-from mailhost import MailHost
+from mailhost import MailHost, wait_for
 from plays import converge, play
 
 # Written for LMTP, and no less true by SMTP.
@@ -62,6 +62,19 @@ def mail_flows(mail: MailHost) -> None:
     token, content = mail.message()
     mail.send(content)
     mail.wait_delivered(token)
+
+
+def test_mail_that_waits_for_a_former_next_hop_goes_to_the_new_one(mail: MailHost) -> None:
+    # Given mail that came in while another next hop was fed, where nobody answers
+    mail.host.check_output("postconf -e 'content_filter = scan:[127.0.0.1]:10999' && postfix reload")
+    token, content = mail.message()
+    mail.send(content)
+    wait_for("mail that waits for it", lambda: [item for item in mail.queue() if item["queue_name"] == "deferred"])
+    # when the wiring is put right
+    converge()
+    # then it goes through the filter that is fed now
+    assert b"X-Virus-Scanned:" in mail.wait_delivered(token)
+    assert not mail.queue()
 
 
 #: Listeners in the daemon's place. (A daemon that is stopped would be restarted by its watchdog.)
