@@ -79,19 +79,19 @@ def answer(packet: bytes) -> list[Mx]:
 
 
 def _answer(packet: bytes) -> list[Mx]:
-    _, flags, questions, answers, _, _ = _HEADER.unpack_from(packet)
+    flags, questions, answers = _HEADER.unpack_from(packet)[1:4]
     code = flags & _CODE
     if code == _NO_SUCH_NAME:
         return []
     if code != _NO_ERROR:
         raise DnsError(f"the name server says: {_CODES.get(code, f'error {code}')}")
     place = _HEADER.size
-    for _ in range(questions):
+    for _unused in range(questions):
         place = _name(packet, place)[1] + 4
     found = []
-    for _ in range(answers):
+    for _unused in range(answers):
         place = _name(packet, place)[1]
-        kind, network, _, length = _FIXED.unpack_from(packet, place)
+        kind, network, _seconds, length = _FIXED.unpack_from(packet, place)
         place += _FIXED.size
         if (kind, network) == (_MX, _INTERNET):
             found.append(Mx(struct.unpack_from("!H", packet, place)[0], _name(packet, place + 2)[0]))

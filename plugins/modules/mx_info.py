@@ -89,7 +89,8 @@ def look_up(name: str, servers: list[str], port: int, timeout: float) -> list[_m
 
 
 def _ask(server: str, port: int, asked: bytes, number: int, timeout: float) -> bytes:
-    family, _, _, _, address = socket.getaddrinfo(server, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
+    found = socket.getaddrinfo(server, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
+    family, address = found[0], found[4]
     with socket.socket(family, socket.SOCK_DGRAM) as connection:
         connection.settimeout(timeout)
         connection.connect(address)  # so that only this server is heard
