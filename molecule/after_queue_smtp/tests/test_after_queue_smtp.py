@@ -69,11 +69,13 @@ def test_mail_that_waits_for_a_former_next_hop_goes_to_the_new_one(mail: MailHos
     mail.host.check_output("postconf -e 'content_filter = scan:[127.0.0.1]:10999' && postfix reload")
     token, content = mail.message()
     mail.send(content)
-    wait_for("mail that waits for it", lambda: [item for item in mail.queue() if item["queue_name"] == "deferred"])
+    deferred = wait_for("its way", lambda: [item for item in mail.queue() if item["queue_name"] == "deferred"])
     # when the wiring is put right
     converge()
     # then it goes through the filter that is fed now
-    assert b"X-Virus-Scanned:" in mail.wait_delivered(token)
+    mail.wait_delivered(token)
+    again = mail.log(f"orig_id={deferred[0]['queue_id']}").partition(":")[0]
+    assert "relay=127.0.0.1[127.0.0.1]:10024" in mail.log(f"^{again}: to=")
     assert not mail.queue()
 
 
