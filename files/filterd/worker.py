@@ -28,7 +28,7 @@ from .scan.panel import Panel
 #: Seconds between looks at what has been silent for too long; also the beat that tells the service of a live loop.
 SWEEP_INTERVAL = 1.0
 #: Seconds between two times that free memory goes back to the system.
-_TRIM_INTERVAL = 10.0
+_TRIM_INTERVAL = 2.0
 #: From the service: others have taken over. SIGTERM says that nobody does, and clients wait for the next start.
 RETIRE = signal.SIGUSR1
 #: Descriptors that are not for clients: log, channel, loop, listening sockets and a margin.

@@ -143,12 +143,17 @@ def test_mx_records_name_the_filter_hosts_in_their_order(mail_hosts: list[MailHo
         mail.host.check_output("DEBIAN_FRONTEND=noninteractive apt-get -q -y install dnsmasq")
         mail.host.check_output("systemctl restart dnsmasq")
         mail.host.check_output("echo nameserver 127.0.0.1 >/etc/resolv.conf")
-    # when the mail hosts are changed to it while mail flows
-    loads = [Load(mail) for mail in mail_hosts]
+    # when the mail hosts are to be changed to it at once, then they refuse: mail in the queue would not find its filter
+    done = play("site", "--tags", "filter_postfix", **MX)
+    assert done.code != 0
+    assert "filter_postfix_mode none before" in " ".join(done.output.split()), done.output
+    # when they are changed to it by way of no filter at all, while mail flows
+    loads = [Load(mail, infected_each=0) for mail in mail_hosts]
     with loads[0].running(), loads[1].running():
+        converge(filter_stack_mode="none")
         converge(**MX)
     for load in loads:
-        print(load.account(f"A records -> MX records, {load.host.name}"))
+        print(load.account(f"A records -> none -> MX records, {load.host.name}"))
     assert mail_hosts[0].host.check_output("postconf -hx content_filter") == "scan:scan.example.net:10024"
     # then all of it goes to the first, as long as that is there
     before = [messages(host) for host in filter_hosts]
@@ -161,6 +166,7 @@ def test_mx_records_name_the_filter_hosts_in_their_order(mail_hosts: list[MailHo
         send_some(mail_hosts)
     assert messages(filter_hosts[1]) - after[1] >= 12
     wait_for("the first", lambda: filter_hosts[0].run("systemctl is-active filter-daemon").stdout.strip() == "active")
+    converge(filter_stack_mode="none")
     converge()
 
 
