@@ -306,8 +306,10 @@ class TestAltermime:
             wait_until(here.exists, "it has started alterMIME", 10)
             # the guardian and alterMIME: its children
             found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
-            for child in (*map(int, found.stdout.split()), process.pid):
-                os.kill(child, signal.SIGKILL)
+            # stopped first: nobody may see the others go
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for child in (process.pid, *map(int, found.stdout.split())):
+                    os.kill(child, number)
             process.wait()
         assert len(made.left()) == 1
         # What is at work beside it is let alone.
