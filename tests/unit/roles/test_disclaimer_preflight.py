@@ -104,6 +104,11 @@ def test_texts_from_files_beside_the_play_and_the_inventory_pass(tmp_path: Path)
     assert code == 0, words
 
 
+def test_a_text_may_hold_any_character(tmp_path: Path) -> None:
+    code, words = preflight(tmp_path, filter_stack_disclaimer_text='- [x] {y}: "Grüße" \U0001f600\\n\n')
+    assert code == 0, words
+
+
 def test_the_daemons_texts_are_refused_likewise(tmp_path: Path) -> None:
     rows = [{"recipients": ["example.com"]}, {"text": "one\n${nonsense}"}]
     code, words = preflight(tmp_path, "filter_daemon", filter_daemon_disclaimers=rows)
