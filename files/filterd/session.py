@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Optional
 from . import log
 from .access import plain
 from .message import Message
+from .pace import Pace
 from .scratch import Budget, ScratchFull, Spool
 from .smtp import esmtp
-from .smtp.inbound import (
+from .smtp.events import (
     Closing,
     Content,
     ContentEnds,
     ContentStarts,
     Event,
     GreetingNeeded,
-    InboundSession,
     TransactionDropped,
 )
+from .smtp.inbound import InboundSession
 from .smtp.reply import Reply
 from .values import Address
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 _TURN = 200
 #: Bytes that may wait behind a message that is being scanned before reading stops.
 _BACKLOG = 65536
-#: Seconds over which the pace of a message is measured while others wait.
-_PACE_TIME = 5.0
 
 _TOO_LATE = Reply(451, "4.3.0", "Error: the filter did not finish in time, try again later")
 _BUSY = Reply(451, "4.3.2", "Error: the filter is busy, try again later")
@@ -58,7 +57,7 @@ class Session(asyncio.BufferedProtocol):
         self._handling: Optional[asyncio.Task[None]] = None
         self._timer: Optional[asyncio.TimerHandle] = None
         self._started = 0.0
-        self._pace = (0.0, 0)  # when the pace was last looked at, and how much had come
+        self._pace = Pace(worker.config.min_data_rate)
         self._paused = False
         self._blocked = False
         self._closing = False
@@ -149,16 +148,11 @@ class Session(asyncio.BufferedProtocol):
         message = self._message
         if message is None or message.place is None or self._handling is not None:
             return
-        now, size = self._worker.loop.time(), message.spool.size
-        since, before = self._pace
-        if now - since > 2 * _PACE_TIME:
-            self._pace = (now, size)  # nobody had waited before
-        elif now - since >= _PACE_TIME:
-            self._pace = (now, size)
-            if size - before < self._worker.config.min_data_rate * (now - since):
-                log.warning(f"message id={message.id} refused with 451: {size - before} bytes in {now - since:.0f} s")
-                self._drop()
-                self._engine.refuse_content(_TOO_SLOW)
+        slow = self._pace.too_slow(self._worker.loop.time(), message.spool.size)
+        if slow:
+            log.warning(f"message id={message.id} refused with 451: {slow}")
+            self._drop()
+            self._engine.refuse_content(_TOO_SLOW)
 
     def stop(self) -> None:
         """End as soon as nothing is under way."""
@@ -253,7 +247,7 @@ class Session(asyncio.BufferedProtocol):
             spool = Spool(worker.config.scratch_directory, worker.head_limit, worker.memory, budget)
             self._message = Message(event.envelope, spool, worker.rules, self._peer, self._listen)
             self._started = worker.loop.time()
-            self._pace = (0.0, 0)
+            self._pace = Pace(worker.config.min_data_rate)
             if worker.memory.used >= worker.memory.limit:
                 # Not even the first piece is read before it has a place to go.
                 self._admitting = worker.start(self._admit_large(self._message, b""))

@@ -42,11 +42,13 @@ class DataDecoder:
         first = buffer.find(b"\r\n.")
         dotted = first >= 0
         end = buffer.find(_END, first) if dotted else -1
-        self.dots = self.dots or first != end
         if end >= 0:
+            self.dots = self.dots or first != end
             self._held = b""
             return Decoded(self._content(buffer[: end + 2], dotted), True, buffer[end + 5 :])
         keep = _held_length(buffer)
+        # What is held back is told when it is known to be no end.
+        self.dots = self.dots or 0 <= first < len(buffer) - keep
         self._held = buffer[len(buffer) - keep :] if keep else b""
         return Decoded(self._content(buffer[: len(buffer) - keep] if keep else buffer, dotted), False, b"")
 

@@ -10,10 +10,20 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
-from typing import Callable, NamedTuple, Optional, Union
+from typing import Callable, NamedTuple, Optional
 
 from . import esmtp
 from .esmtp import CommandProblem, Envelope, Recipient
+from .events import (
+    Closing,
+    CommandDone,
+    Content,
+    ContentEnds,
+    ContentStarts,
+    Event,
+    GreetingNeeded,
+    TransactionDropped,
+)
 from .framing import DataDecoder
 from .reply import Reply
 
@@ -26,45 +36,6 @@ class Limits(NamedTuple):
     command_line: int = 16384  #: bytes, CRLF included
     errors: int = 100  #: refused commands before the session is closed
     idle_commands: int = 5000  #: commands in a row that bring no message forward
-
-
-class GreetingNeeded(NamedTuple):
-    """EHLO or LHLO came: answer with `greet`."""
-
-
-class ContentStarts(NamedTuple):
-    """DATA was accepted: take content now. `refuse_content` may be called until ContentEnds."""
-
-    envelope: Envelope
-
-
-class Content(NamedTuple):
-    """Content without transparency dots; CR and LF only in pairs."""
-
-    data: bytes
-
-
-class ContentEnds(NamedTuple):
-    """The whole message is here: answer with `finish`."""
-
-    size: int
-    bare_newlines: bool
-    dots: bool  #: a line of it may begin with a dot
-
-
-class TransactionDropped(NamedTuple):
-    """The message that had started will not come, or has been refused: forget it. May be told twice."""
-
-
-class CommandDone(NamedTuple):
-    """A command was answered; nothing is needed. It lets the caller give other sessions their turn."""
-
-
-class Closing(NamedTuple):
-    """The session is over once the output is sent."""
-
-
-Event = Union[GreetingNeeded, ContentStarts, Content, ContentEnds, TransactionDropped, CommandDone, Closing]
 
 
 class _State(Enum):

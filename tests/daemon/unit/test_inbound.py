@@ -8,17 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filterd.smtp.inbound import (
+from filterd.smtp.events import (
     Closing,
     CommandDone,
     Content,
     ContentEnds,
     ContentStarts,
     GreetingNeeded,
-    InboundSession,
-    Limits,
     TransactionDropped,
 )
+from filterd.smtp.inbound import InboundSession, Limits
 from filterd.smtp.reply import Reply
 
 KEYWORDS = ["PIPELINING", "SIZE 1000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"]
