@@ -102,6 +102,11 @@ tutorial: setup ## follows docs/tutorial.md to the letter in a fresh container
 release: setup ## builds the artifact, installs it elsewhere, and runs the demo from there
 	@$(DOCKER) tools/release.sh
 
+.PHONY: everything
+everything: test gates daemon-versions core-versions ## every gate and every scenario, one after the other: hours
+	@$(DOCKER) tools/molecule.sh all
+	@$(MAKE) --no-print-directory examples tutorial release ARGS=
+
 ## Measuring
 
 .PHONY: bench
