@@ -47,8 +47,14 @@ demo-clean: setup ## removes the demo's host and all that was made for it
 ## Tests; pytest fails where it finds none, so a test that is lost is seen
 
 .PHONY: test
-test: lint unit sanity daemon-tests molecule ## everything that .ci/run runs
+test: lint static daemon-tests molecule ## everything that .ci/run runs
 	@echo "==> all tests passed"
+
+# Most of them use one processor: side by side, each one's output when it has ended.
+.PHONY: static
+static: lint
+	@echo "==> unit tests, ansible-test sanity and units, antsibull-docs, galaxy-importer (side by side; some minutes)"
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target unit gates
 
 .PHONY: check
 check: lint unit ## the quick part: lint and unit tests, those of the daemon too
@@ -66,6 +72,18 @@ unit: setup ## unit tests
 sanity: setup ## ansible-test sanity
 	@tools/sanity.sh
 
+# They share ansible-test's home.
+.PHONY: units
+units: sanity
+	@tools/sanity.sh units
+
+.PHONY: galaxy
+galaxy: setup
+	@tools/gates.sh
+
+.PHONY: gates
+gates: galaxy units ## what Galaxy demands: antsibull-docs, galaxy-importer, ansible-test sanity and units
+
 .PHONY: daemon-tests
 daemon-tests: setup ## black-box tests of the daemon over real sockets
 	@echo "==> daemon tests" && pytest -q -n 4 tests/daemon
@@ -75,11 +93,6 @@ molecule: setup ## Molecule in Docker: the usual scenarios, or SCENARIO=farm, or
 	@$(DOCKER) tools/molecule.sh $(SCENARIO)
 
 ## More than `make test` has time for; each says what it needs and does not find
-
-.PHONY: gates
-gates: setup ## what Galaxy demands: antsibull-docs, galaxy-importer, ansible-test units
-	@tools/gates.sh
-	@tools/sanity.sh units
 
 .PHONY: daemon-versions
 daemon-versions: setup ## the daemon's tests on Python 3.9 to 3.13 (ARGS="3.9" for one)
@@ -103,7 +116,7 @@ release: setup ## builds the artifact, installs it elsewhere, and runs the demo 
 	@$(DOCKER) tools/release.sh
 
 .PHONY: everything
-everything: test gates daemon-versions core-versions ## every gate and every scenario, one after the other: hours
+everything: test daemon-versions core-versions ## every gate and every scenario, one after the other: hours
 	@$(DOCKER) tools/molecule.sh all
 	@$(MAKE) --no-print-directory examples tutorial release ARGS=
 
