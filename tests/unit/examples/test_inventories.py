@@ -116,6 +116,7 @@ def test_the_readme_has_a_line_for_it(example: Path) -> None:
     assert f"| [{example.name}]({example.name}) |" in (ROOT / "examples/README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_playbooks_take_it(example: Path) -> None:
     playbooks = [f"playbooks/{name}.yml" for name in ("site", "verify", "remove")]
     command = [str(COMMANDS / "ansible-playbook"), "--syntax-check", "-i", str(example), *playbooks]

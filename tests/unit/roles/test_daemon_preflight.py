@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .test_disclaimer_preflight import preflights
 
 #: Of each host: what is wrong with it, and what the preflight says of that.
@@ -26,6 +28,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "filter_daemon_ledger_file holds /etc/ledger.jsonl, but /etc belongs to root: it takes a file in a",
     ),
     "share_above_one": ({"filter_daemon_warn_deadline_used": 2}, "warn_deadline_used: held 2; it takes"),
+    "disclaimer": (
+        {"filter_daemon_disclaimers": [{"recipients": ["example.com"]}, {"text": "one\n${nonsense}"}]},
+        "recipients, text and html; [1].text:2: has the unknown variable ${nonsense}",
+    ),
     "metrics_outside": (
         {"filter_daemon_metrics_listen": "192.0.2.1:9104"},
         'metrics_listen: held "192.0.2.1:9104"; it takes',
@@ -33,6 +39,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.slow
 def test_each_is_refused_by_name(tmp_path: Path) -> None:
     # all in one run, which takes seconds
     hosts = {name: {"filter_daemon_scanners": [], **variables} for name, (variables, _) in WRONG.items()}

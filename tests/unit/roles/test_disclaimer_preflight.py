@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[3]
 PLAY = """
 - hosts: all
@@ -53,12 +55,13 @@ def preflights(home: Path, role: str, hosts: dict[str, dict[str, Any]]) -> tuple
     return done.returncode, done.stdout + done.stderr
 
 
-def preflight(home: Path, role: str = "filter_disclaimer", **variables: Any) -> tuple[int, str]:
-    """The same on one host, with what it printed in one line."""
-    code, output = preflights(home, role, {"mail": variables})
+def preflight(home: Path, **variables: Any) -> tuple[int, str]:
+    """The same of this role on one host, with what it printed in one line."""
+    code, output = preflights(home, "filter_disclaimer", {"mail": variables})
     return code, re.sub(r"\s+", " ", output)
 
 
+@pytest.mark.slow
 def test_every_problem_is_named_with_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     latin = tmp_path / "files/latin.txt"
@@ -90,28 +93,21 @@ def test_every_problem_is_named_with_file_and_line(tmp_path: Path) -> None:
         assert problem in words
 
 
-def test_texts_from_files_beside_the_play_and_the_inventory_pass(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_texts_from_files_and_texts_with_any_character_pass(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "files/a.txt").write_text("${sender_name}, Köln, 5 $$\n")
     (tmp_path / "b.html").write_text("<p>${sender_name}, K&ouml;ln<br>\n${date:%d.%m.%Y}</p>\n")
-    code, words = preflight(
-        tmp_path,
-        filter_disclaimer_text_file="a.txt",
-        filter_disclaimer_html_file="b.html",
-        filter_disclaimer_texts=[{"recipients": ["example.com"]}, {"senders": ["anna@"], "text_file": "files/a.txt"}],
-        filter_disclaimer_header="X-Terms: see there",
-    )
-    assert code == 0, words
-
-
-def test_a_text_may_hold_any_character(tmp_path: Path) -> None:
-    code, words = preflight(tmp_path, filter_stack_disclaimer_text='- [x] {y}: "Grüße" \U0001f600\\n\n')
-    assert code == 0, words
-
-
-def test_the_daemons_texts_are_refused_likewise(tmp_path: Path) -> None:
-    rows = [{"recipients": ["example.com"]}, {"text": "one\n${nonsense}"}]
-    code, words = preflight(tmp_path, "filter_daemon", filter_daemon_disclaimers=rows)
-    assert code != 0
-    assert "disclaimers: held" in words
-    assert "[1].text:2: has the unknown variable ${nonsense}" in words
+    beside_the_play_and_the_inventory = {
+        "filter_disclaimer_text_file": "a.txt",
+        "filter_disclaimer_html_file": "b.html",
+        "filter_disclaimer_texts": [
+            {"recipients": ["example.com"]},
+            {"senders": ["anna@"], "text_file": "files/a.txt"},
+        ],
+        "filter_disclaimer_header": "X-Terms: see there",
+    }
+    any_character = {"filter_stack_disclaimer_text": '- [x] {y}: "Grüße" \U0001f600\\n\n'}
+    hosts = {"files": beside_the_play_and_the_inventory, "any": any_character}
+    code, output = preflights(tmp_path, "filter_disclaimer", hosts)
+    assert code == 0, output
