@@ -44,8 +44,9 @@ CASES = [
     for protocol in ("lmtp", "smtp")
     if protocol == "lmtp" or not failure.endswith("stall")
 ]
-#: More than the kernel would take at once.
-LARGE = CLEAN + (b"y" * 70 + b"\r\n") * 40000
+#: More than the kernels of both sides would take at once, so that the dot is not sent before the end is seen: 4 MiB to be
+#: sent (tcp_wmem) and what the other side takes in unread.
+LARGE = CLEAN + (b"y" * 70 + b"\r\n") * 80000
 #: What the server says while it takes the content; there it owes no reply.
 CONTENT_FAILURES = {
     name: FAILURES[name] for name in ("421", "close", "reset", "stall", "garbage", "flood-of-continuation")
@@ -81,6 +82,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         reinject_reply_timeout=0.4,
         reinject_connect_timeout=0.4,
         message_deadline=10,
+        message_size_limit=2 * len(LARGE),
     ).start()
     yield Pair(daemon, downstream, keeps)
     try:
