@@ -44,8 +44,8 @@ CASES = [
     for protocol in ("lmtp", "smtp")
     if protocol == "lmtp" or not failure.endswith("stall")
 ]
-#: More than the kernels of both sides would take at once, so that the dot is not sent before the end is seen: 4 MiB to be
-#: sent (tcp_wmem) and what the other side takes in unread.
+#: More than the kernels of both sides would take at once, so that the dot is not sent before the end is seen: 4 MiB to
+#: be sent (tcp_wmem), and what the other side takes in unread.
 LARGE = CLEAN + (b"y" * 70 + b"\r\n") * 80000
 #: What the server says while it takes the content; there it owes no reply.
 CONTENT_FAILURES = {
