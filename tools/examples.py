@@ -5,7 +5,8 @@
 Usage: python tools/examples.py [EXAMPLE...]   (where a Docker engine answers and tools/base-images.sh has run)
 
 What is not the example's is put beside it: how to reach a container, a Postfix that is there already, and no ClamAV,
-whose signatures no test can download. Containers get the addresses that the example names.
+whose signatures no test can download. An example's addresses are those for documentation (RFC 5737), which may be a
+machine's own in a test bed: they are taken from a free network instead (FILTER_STACK_TEST_NETWORK names another).
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from typing import Any
 from containers import PREFIX, Failed, docker, run, wait
 
 ROOT = Path(__file__).resolve().parent.parent
-#: The networks of the examples (RFC 5737), which Docker makes.
-NETWORKS = {"192.0.2": f"{PREFIX}-examples-1", "198.51.100": f"{PREFIX}-examples-2"}
-#: Names that an example expects in the DNS.
-NAMES = {"farm": {"filters.example.com": ("192.0.2.21", "192.0.2.22")}}
-#: Addresses that a host of an example has besides.
-ADDRESSES = {"disclaimer": {"gateway.example.com": "198.51.100.25"}}
+NETWORK = f"{PREFIX}-examples"
+#: The networks of the examples; no example has hosts in both.
+DOCUMENTED = re.compile(r"\b(?:192\.0\.2|198\.51\.100)(?=\.\d)")
+#: Names that an example expects in the DNS, and the last number of the addresses.
+NAMES = {"farm": {"filters.example.com": (21, 22)}}
+#: The same of an address that a host of an example has besides.
+ADDRESSES = {"disclaimer": {"gateway.example.com": 25}}
 BESIDE = {"filter_stack_clamav": False, "prepare_message_size_limit": 26214400}
 
 
@@ -37,24 +39,40 @@ def container(host: str) -> str:
     return f"{PREFIX}-{host}"
 
 
-def hosts_of(example: str) -> dict[str, dict[str, Any]]:
+def free_network() -> str:
+    """The first three numbers of a /24 that nothing here uses."""
+    named = os.environ.get("FILTER_STACK_TEST_NETWORK")
+    return named or subprocess.check_output(["tools/free-network.sh", NETWORK], text=True, cwd=ROOT).strip()
+
+
+def copy(example: str, to: Path, network: str) -> None:
+    """The example with addresses of that network."""
+    for path in (ROOT / "examples" / example).rglob("*.yml"):
+        place = to / path.relative_to(ROOT / "examples" / example)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(DOCUMENTED.sub(network, path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def hosts_of(inventory: Path) -> dict[str, dict[str, Any]]:
     """The variables of the hosts, by host."""
-    command = ["ansible-inventory", "-i", f"examples/{example}", "--list"]
+    command = ["ansible-inventory", "-i", str(inventory), "--list"]
     listed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
     found: dict[str, dict[str, Any]] = listed["_meta"]["hostvars"]
     return found
 
 
-def start(example: str, hosts: dict[str, dict[str, Any]]) -> None:
+def start(example: str, hosts: dict[str, dict[str, Any]], network: str) -> None:
     """A container for each host, with the example's addresses, and systemd up in all of them."""
-    for subnet, network in NETWORKS.items():
-        docker("network", "create", f"--subnet={subnet}.0/24", network)
-    names = [f"--add-host={name}:{address}" for name, all_of in NAMES.get(example, {}).items() for address in all_of]
+    docker("network", "create", f"--subnet={network}.0/24", NETWORK)
+    names = [
+        f"--add-host={name}:{network}.{last}" for name, all_of in NAMES.get(example, {}).items() for last in all_of
+    ]
     for host, variables in hosts.items():
-        address = variables.get("ansible_host") or ADDRESSES.get(example, {}).get(host)
         place = []
-        if address:
-            place = [f"--network={NETWORKS[address.rpartition('.')[0]]}", f"--ip={address}"]
+        if "ansible_host" in variables:
+            place = [f"--network={NETWORK}", f"--ip={variables['ansible_host']}"]
+        elif host in ADDRESSES.get(example, {}):
+            place = [f"--network={NETWORK}", f"--ip={network}.{ADDRESSES[example][host]}"]
         run(container(host), host, *names, *place)
     for host in hosts:
         wait(container(host))
@@ -63,7 +81,7 @@ def start(example: str, hosts: dict[str, dict[str, Any]]) -> None:
 def remove(hosts: dict[str, dict[str, Any]]) -> None:
     """Containers and networks."""
     docker("rm", "-fv", *map(container, hosts), check=False)
-    docker("network", "rm", *NETWORKS.values(), check=False)
+    docker("network", "rm", NETWORK, check=False)
 
 
 def beside(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -76,11 +94,11 @@ def beside(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {"all": {"hosts": reach, "vars": BESIDE, "children": filters if len(hosts) > 1 else {}}}
 
 
-def play(example: str, inventory: Path, playbook: str) -> str:
+def play(inventories: list[Path], playbook: str) -> str:
     """Run a playbook; what it said. Raises Failed."""
-    command = ["ansible-playbook", "-i", f"examples/{example}", "-i", str(inventory), playbook]
+    chosen = [word for inventory in inventories for word in ("-i", str(inventory))]
     done = subprocess.run(
-        command,
+        ["ansible-playbook", *chosen, playbook],
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -95,17 +113,19 @@ def play(example: str, inventory: Path, playbook: str) -> str:
 
 def converge(example: str) -> None:
     """Raises Failed when the example does not provision, or a second run changes something."""
-    hosts = hosts_of(example)
-    remove(hosts)
+    network = free_network()
     with tempfile.TemporaryDirectory() as directory:
-        # beside the example's own, and later: what it says of reaching the hosts wins
-        inventory = Path(directory) / "hosts.json"
-        inventory.write_text(json.dumps(beside(hosts)), encoding="utf-8")
+        # the later of two inventories wins: it says how the hosts are reached
+        inventories = [Path(directory) / "example", Path(directory) / "beside.json"]
+        copy(example, inventories[0], network)
+        hosts = hosts_of(inventories[0])
+        inventories[1].write_text(json.dumps(beside(hosts)), encoding="utf-8")
+        remove(hosts)
         try:
-            start(example, hosts)
-            play(example, inventory, "molecule/resources/playbooks/prepare.yml")
-            play(example, inventory, "mailops.filter_stack.site")
-            again = play(example, inventory, "mailops.filter_stack.site")
+            start(example, hosts, network)
+            play(inventories, "molecule/resources/playbooks/prepare.yml")
+            play(inventories, "mailops.filter_stack.site")
+            again = play(inventories, "mailops.filter_stack.site")
             changed = re.findall(r"^(\S+) +: ok=\d+ +changed=([1-9]\d*)", again, re.MULTILINE)
             if changed:
                 raise Failed(f"a second run changes something: {changed}\n{again[-8000:]}")

@@ -31,27 +31,6 @@ show_journals() {
   done
 }
 
-# Hosts with addresses of their own (the scenario farm) take a network that neither this machine nor Docker uses: the first
-# three numbers of a /24. That of an earlier run is used again.
-choose_network() {
-  local third taken
-  taken=$(docker network inspect -f '{{range .IPAM.Config}}{{.Subnet}}{{end}}' "$FILTER_STACK_TEST_PREFIX-farm" 2>/dev/null || true)
-  if [[ $taken == *.0/24 ]]; then
-    echo "${taken%.0/24}"
-    return
-  fi
-  for third in {7..254}; do
-    # routes into it, and routes that cover it, but for the default one
-    taken=$(for how in root match; do ip -4 route show "$how" "10.231.$third.0/24"; done | grep -v '^default' || true)
-    if [ -z "$taken" ]; then
-      echo "10.231.$third"
-      return
-    fi
-  done
-  die "no network from 10.231.7.0/24 to 10.231.254.0/24 is free (the last one has: $taken):" \
-    "name one in FILTER_STACK_TEST_NETWORK, such as 192.168.77"
-}
-
 scenarios() { (cd molecule && printf '%s\n' */molecule.yml | sed 's#/molecule.yml##'); }
 
 run() {
@@ -70,7 +49,7 @@ run() {
 }
 
 tools/base-images.sh
-FILTER_STACK_TEST_NETWORK=${FILTER_STACK_TEST_NETWORK:-$(choose_network)}
+FILTER_STACK_TEST_NETWORK=${FILTER_STACK_TEST_NETWORK:-$(tools/free-network.sh "$FILTER_STACK_TEST_PREFIX-farm")}
 export FILTER_STACK_TEST_NETWORK
 if [ $# -eq 0 ]; then
   set -- "${USUAL[@]}"

@@ -25,6 +25,7 @@ from .smtp.esmtp import Envelope, Recipient
 
 _FORMAT = 1
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9]+\Z")
+_MESSAGE_ID = re.compile(rb"(?im)^message-id[ \t]*:[ \t\r\n]*([^\r\n]*)")
 _SUFFIX = ".msg"
 _JOURNAL_SUFFIX = ".journal"
 _MODE = 0o640
@@ -236,6 +237,12 @@ def header(entry: Entry) -> bytes:
         file.seek(entry.offset)
         block = file.read(_HEADER_LIMIT)
     return b"" if block.startswith(b"\r\n") else block.partition(b"\r\n\r\n")[0]
+
+
+def message_id(entry: Entry) -> str:
+    """The Message-ID as it stands in the header, empty when there is none. Raises OSError."""
+    match = _MESSAGE_ID.search(header(entry))
+    return match.group(1).decode("ascii", "replace").strip()[:200] if match else ""
 
 
 def content(entry: Entry) -> Iterator[bytes]:

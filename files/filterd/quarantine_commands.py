@@ -41,6 +41,7 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     listing.add_argument(
         "--since", type=_moment, metavar="TIME", help="only newer messages: 2026-11-22, 2026-11-22T18:00, 36h or 7d"
     )
+    listing.add_argument("--message-id", metavar="ID", help="only messages with this Message-ID, with or without <>")
     showing = actions.add_parser("show", help="envelope, findings and the message itself")
     what = showing.add_mutually_exclusive_group()
     what.add_argument("--headers", action="store_true", help="of the message only its header")
@@ -125,7 +126,8 @@ def _list(options: argparse.Namespace, directory: str) -> int:
     found = []
     for entry in entries:
         try:
-            found.append(describe(entry))
+            if options.message_id is None or _has(entry, options.message_id):
+                found.append(describe(entry))
         except FileNotFoundError:
             continue  # it has just been released
     if options.json:
@@ -134,6 +136,10 @@ def _list(options: argparse.Namespace, directory: str) -> int:
     for data in found:
         print(_line(data))
     return 0
+
+
+def _has(entry: Entry, message_id: str) -> bool:
+    return quarantine.message_id(entry).strip("<>") == message_id.strip().strip("<>")
 
 
 def _line(data: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ a second release says what to look for and does nothing, until it is told to sen
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
@@ -21,8 +20,6 @@ from .smtp.esmtp import Envelope
 from .smtp.outbound import is_refusal
 from .smtp.reply import Reply, printable
 from .values import SAME_HOST, Address
-
-_MESSAGE_ID = re.compile(rb"(?im)^message-id[ \t]*:[ \t\r\n]*([^\r\n]*)")
 
 
 class Outcome(NamedTuple):
@@ -156,13 +153,8 @@ def _what_to_look_for(entry: Entry, states: dict[str, State], doubtful: list[str
 
 
 def _named(entry: Entry) -> str:
-    found = _message_id(entry)
+    found = quarantine.message_id(entry)
     return f" (message-id={found})" if found else ""
-
-
-def _message_id(entry: Entry) -> Optional[str]:
-    match = _MESSAGE_ID.search(quarantine.header(entry))
-    return match.group(1).decode("ascii", "replace").strip()[:200] if match else None
 
 
 def _when(state: State) -> str:

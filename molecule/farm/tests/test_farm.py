@@ -61,6 +61,13 @@ def test_a_virus_is_kept_by_the_filter_that_found_it(mail_hosts: list[MailHost],
     assert mail_hosts[0].delivered(token) == []
 
 
+def test_a_filter_host_gets_no_mail_server(filter_hosts: list[Host]) -> None:
+    # Given hosts that had no mail server, then what the filter needs has brought none along
+    for host in filter_hosts:
+        assert host.run("dpkg-query -W -f '${binary:Package} ${db:Status-Status}\\n' 'exim4*' 'postfix*'").stdout == ""
+        assert not host.run("test -e /usr/sbin/sendmail").succeeded
+
+
 def test_nobody_else_may_use_the_filter_or_the_way_back(mail_hosts: list[MailHost], filter_hosts: list[Host]) -> None:
     # This machine is neither a mail host nor a filter.
     filter_address = filter_hosts[0].check_output("hostname -I").split()[0]

@@ -18,7 +18,8 @@ from harness.daemon import PROGRAM, PYTHON
 
 from filterd.cli import main
 
-INFECTED = b"Subject: =?utf-8?q?=C3=A4?=\r\n\r\n..\r\n" + bytes(range(128, 256)) + EICAR + b"\r\n"
+HEADER = b"Subject: =?utf-8?q?=C3=A4?=\r\nMessage-ID: <one@example.com>\r\n"
+INFECTED = HEADER + b"\r\n..\r\n" + bytes(range(128, 256)) + EICAR + b"\r\n"
 TWO = ("bob@example.com", "carol@example.com")
 
 
@@ -50,10 +51,9 @@ def test_list_and_show(kept):
     # and show gives the message byte for byte, all of it or its header, with what is known or without
     assert daemon.run("quarantine", "show", quarantine_id).stdout.endswith(b"}\n" + INFECTED)
     assert daemon.run("quarantine", "show", "--raw", quarantine_id).stdout == INFECTED
-    header = b"Subject: =?utf-8?q?=C3=A4?=\r\n"
-    assert daemon.run("quarantine", "show", "--headers", quarantine_id).stdout.endswith(b"}\n" + header)
+    assert daemon.run("quarantine", "show", "--headers", quarantine_id).stdout.endswith(b"}\n" + HEADER)
     [entry] = json.loads(daemon.run("quarantine", "show", "--json", quarantine_id).stdout)
-    assert entry["header"] == header.decode().rstrip()
+    assert entry["header"] == HEADER.decode().rstrip()
     assert entry["findings"][0]["name"] == "Eicar-Test-Signature"
 
 
@@ -68,6 +68,9 @@ def test_list_and_show(kept):
         (["--category", "spam"], 0),
         (["--since", "2099-01-01"], 0),
         (["--since", "2020-01-01T00:00"], 1),
+        (["--message-id", "<one@example.com>"], 1),
+        (["--message-id", "one@example.com", "--category", "virus"], 1),
+        (["--message-id", "<ONE@example.com>"], 0),
     ],
 )
 def test_list_shows_what_is_asked_for(kept, capfd, arguments, found):
