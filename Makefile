@@ -90,9 +90,20 @@ gates: galaxy units ## what Galaxy demands: antsibull-docs, galaxy-importer, ans
 daemon-tests: setup ## black-box tests of the daemon over real sockets
 	@echo "==> daemon tests" && pytest -q -n 4 tests/daemon
 
+# What `make test` has time for. They wait for their hosts half of the time: side by side, each one's output when it has ended.
+USUAL := default content
 .PHONY: molecule
 molecule: setup ## Molecule in Docker: the usual scenarios, or SCENARIO=farm, or SCENARIO=all
+ifdef SCENARIO
 	@$(DOCKER) tools/molecule.sh $(SCENARIO)
+else
+	@$(DOCKER) tools/base-images.sh
+	@echo "==> Molecule scenarios $(USUAL) (side by side; some minutes)"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(USUAL:%=molecule-%)
+endif
+
+molecule-%: setup
+	@$(DOCKER) tools/molecule.sh $*
 
 ## More than `make test` has time for; each says what it needs and does not find
 

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Usage: tools/with-docker.sh tools/molecule.sh [SCENARIO...|all]   (default: those that `make test` has time for)
+# Usage: tools/with-docker.sh tools/molecule.sh SCENARIO...|all
 # Runs Molecule scenarios one after another; their hosts are worked on in parallel.
 # When one fails, the journals of its hosts are shown before they are destroyed.
 # FILTER_STACK_TEST_PREFIX: begins the names of the containers (default filter-stack).
@@ -17,9 +17,6 @@ export MOLECULE_COMMAND_BORDERS=false
 [ -t 1 ] || export NO_COLOR=1 PY_COLORS=0 ANSIBLE_FORCE_COLOR=0 ANSIBLE_NOCOLOR=1
 # pytest's cache and the tests' bytecode would lie about in the checkout otherwise
 export PYTHONDONTWRITEBYTECODE=1
-
-# What `make test` has time for. The others are run by name, or with all of them.
-USUAL=(default content)
 
 show_journals() {
   local container
@@ -48,12 +45,11 @@ run() {
   say "Molecule scenario $scenario passed in $((SECONDS - start)) s"
 }
 
+[ $# -gt 0 ] || die "which scenario? There are: $(scenarios | paste -sd ' '), and all"
 tools/base-images.sh
 FILTER_STACK_TEST_NETWORK=${FILTER_STACK_TEST_NETWORK:-$(tools/free-network.sh "$FILTER_STACK_TEST_PREFIX-farm")}
 export FILTER_STACK_TEST_NETWORK
-if [ $# -eq 0 ]; then
-  set -- "${USUAL[@]}"
-elif [ "$*" = all ]; then
+if [ "$*" = all ]; then
   mapfile -t chosen < <(scenarios)
   set -- "${chosen[@]}"
 fi
