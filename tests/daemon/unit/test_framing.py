@@ -148,9 +148,15 @@ class TestEncoder:
     @example(b"a\r\n..b\r\nc", [3])
     @example(b"a\n.b", [])
     @example(b"a\r\nb", [])
+    @example(b".", [3])
     def test_what_came_without_dots_needs_no_search_for_them(self, data, cuts):
         decoder = DataDecoder()
-        content = b"".join(decoder.feed(piece).content for piece in pieces(data + b"\r\n.\r\n", cuts))
+        content = b""
+        for piece in pieces(data + b"\r\n.\r\n", cuts):
+            decoded = decoder.feed(piece)
+            content += decoded.content
+            if decoded.ended:
+                break
         begins = content.startswith(b".") or b"\r\n." in content
         if begins:
             assert decoder.dots or decoder.bare
