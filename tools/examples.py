@@ -87,7 +87,11 @@ def remove(hosts: dict[str, dict[str, Any]]) -> None:
 def beside(hosts: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The inventory that is put beside the example's."""
     reach = {
-        host: {"ansible_connection": "community.docker.docker", "ansible_host": container(host), "ansible_user": "root"}
+        host: {
+            "ansible_connection": "community.docker.docker",
+            "ansible_host": container(host),
+            "ansible_become": False,
+        }
         for host in hosts
     }
     filters = {"filter_hosts": {"vars": {"prepare_postfix": False}}}

@@ -130,13 +130,13 @@ paths:
 
 import errno
 import grp
-import json
 import os
 import pwd
 import re
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mailops.filter_stack.plugins.module_utils import _kept_files
 
 NEW_DIRECTORY = 0o755
 
@@ -148,7 +148,7 @@ class Kept:
         self.module = module
         self.wanted = wanted
         self.path = str(wanted["path"])
-        if wanted["mode"] is not None and not re.match("[0-7]{3,4}$", str(wanted["mode"])):
+        if wanted["mode"] is not None and not _kept_files.is_mode(wanted["mode"]):
             self.refuse(f"has mode {wanted['mode']!r}: it takes an octal number in quotes, such as '0640'")
 
     def attributes_differ(self, path: str) -> bool:
@@ -199,19 +199,13 @@ class File(Kept):
         before = self.read()
         if before is not None and not self.wanted["replace"]:
             return False, {}
-        after = self.content()
+        after = _kept_files.content(self.wanted)
         if before == after:
             return self.attributes_differ(self.path), {}
         if not self.module.check_mode:
             self.write(after)
             self.attributes_differ(self.path)
         return True, self.diff(before, after)
-
-    def content(self) -> bytes:
-        data = self.wanted["data"]
-        if data is not None:
-            return (json.dumps(data, indent=4, sort_keys=True) + "\n").encode()
-        return str(self.wanted["content"]).encode()
 
     def read(self) -> bytes | None:
         """What is there; None when that is nothing, or a link, which is to be replaced."""

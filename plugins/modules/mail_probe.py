@@ -54,8 +54,10 @@ options:
   protocol:
     description:
       - How to talk to O(entry).
+      - V(both) is for O(kind=ehlo), and says EHLO, and LHLO in a second connection. RV(extensions) has then what either
+        offers.
     type: str
-    choices: [smtp, lmtp]
+    choices: [smtp, lmtp, both]
     default: smtp
   sender:
     description:
@@ -300,7 +302,7 @@ from ansible_collections.mailops.filter_stack.plugins.module_utils import (
 )
 
 
-def run(module: AnsibleModule, result: dict[str, object]) -> None:
+def run(module: AnsibleModule, result: dict[str, Any]) -> None:
     """Do what the module was asked for, and put into the result what was seen so far, also when it fails."""
     given = module.params
     host, port = _smtp_client.parse_entry(given["entry"])
@@ -308,6 +310,8 @@ def run(module: AnsibleModule, result: dict[str, object]) -> None:
         raise ValueError(f"timeout: {given['timeout']} is wrong, it takes a number of seconds from 1")
     probe = None
     if given["kind"] != "ehlo":
+        if given["protocol"] == "both":
+            raise ValueError("protocol: both is wrong, it takes smtp or lmtp for a message, and both for kind: ehlo")
         sender = _probe_message.check_address(given["sender"], "sender", empty_is="the null sender")
         probe = _probe_message.Probe(
             "" if _probe_message.KINDS[given["kind"]].null_sender else sender,
@@ -326,11 +330,16 @@ def run(module: AnsibleModule, result: dict[str, object]) -> None:
     mailbox = _probe_mailbox.Maildir(given["mailbox"]) if given["mailbox"] and probe is not None else None
     clock = _probe_run.Clock(given["timeout"])
     result["times"] = clock.times
-    reply = _talk(_smtp_client.Client(host, port, clock.deadline), given, probe, result)
-    clock.note("answered")
     if probe is None:
-        _judge_greeting(given, reply)
+        for protocol in ("smtp", "lmtp") if given["protocol"] == "both" else (given["protocol"],):
+            reply = _talk(
+                _smtp_client.Client(host, port, clock.deadline), {**given, "protocol": protocol}, None, result
+            )
+            clock.note("answered")
+            _judge_greeting(given, protocol, reply)
     else:
+        reply = _talk(_smtp_client.Client(host, port, clock.deadline), given, probe, result)
+        clock.note("answered")
         _judge_message(given, probe, reply, source, mailbox, clock, result)
 
 
@@ -338,10 +347,9 @@ def _talk(
     client: _smtp_client.Client,
     given: dict[str, Any],
     probe: _probe_message.Probe | None,
-    result: dict[str, object],
+    result: dict[str, Any],
 ) -> _smtp_client.Reply:
-    """The dialogue; the reply that decided."""
-    result["dialogue"] = client.dialogue
+    """The dialogue, added to those before; the reply that decided."""
     try:
         if probe is None:
             reply, offered = _probe_run.greet(client, given["protocol"])
@@ -353,14 +361,16 @@ def _talk(
         client.quit()
     finally:
         client.close()
-    result.update(reply=str(reply), accepted=reply.positive, extensions=offered)
+        result["dialogue"] = result.get("dialogue", []) + client.dialogue
+    result.update(reply=str(reply), accepted=reply.positive, extensions={**result.get("extensions", {}), **offered})
     return reply
 
 
-def _judge_greeting(given: dict[str, Any], reply: _smtp_client.Reply) -> None:
+def _judge_greeting(given: dict[str, Any], protocol: str, reply: _smtp_client.Reply) -> None:
     wanted = given["expect"] if given["expect"] in ("rejected", "deferred") else "accepted"
     if _probe_run.word_for(reply) != wanted:
-        raise ValueError(f"expect: {given['expect']}, but {given['entry']} replied {reply}")
+        greeting = "LHLO" if protocol == "lmtp" else "EHLO"
+        raise ValueError(f"expect: {given['expect']}, but {given['entry']} replied to {greeting}: {reply}")
 
 
 def _judge_message(
@@ -429,7 +439,7 @@ def main() -> None:
         argument_spec={
             "kind": {"type": "str", "choices": [*_probe_message.KINDS, "ehlo"], "required": True},
             "entry": {"type": "str", "default": "127.0.0.1:25"},
-            "protocol": {"type": "str", "choices": ["smtp", "lmtp"], "default": "smtp"},
+            "protocol": {"type": "str", "choices": ["smtp", "lmtp", "both"], "default": "smtp"},
             "sender": {"type": "str", "default": ""},
             "recipient": {"type": "str"},
             "expect": {"type": "str", "choices": list(_probe_run.EXPECTATIONS), "default": "any"},
@@ -442,7 +452,7 @@ def main() -> None:
         required_if=[("kind", kind, ("recipient",)) for kind in _probe_message.KINDS],
         supports_check_mode=True,
     )
-    result: dict[str, object] = {"changed": False, "sent": False}
+    result: dict[str, Any] = {"changed": False, "sent": False}
     try:
         run(module, result)
     except ValueError as error:

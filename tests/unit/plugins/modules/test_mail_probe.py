@@ -106,7 +106,7 @@ def test_check_mode_sends_nothing_and_needs_no_server(run_module: RunModule) -> 
 def test_a_greeting_that_is_refused(run_module: RunModule) -> None:
     with serving(EHLO=b"554 5.7.1 go away\r\n") as server:
         result = run_module("mail_probe", kind="ehlo", entry=server.entry, fails=True)
-    assert result["msg"] == f"expect: any, but {server.entry} replied 554 5.7.1 go away"
+    assert result["msg"] == f"expect: any, but {server.entry} replied to EHLO: 554 5.7.1 go away"
     with serving(connect=b"554 5.7.1 go away\r\n") as server:
         assert not run_module("mail_probe", kind="ehlo", entry=server.entry, expect="rejected")["accepted"]
 
