@@ -49,7 +49,7 @@ demo-clean: setup ## removes the demo's host and all that was made for it
 ## Tests; pytest fails where it finds none, so a test that is lost is seen
 
 .PHONY: test
-test: lint static daemon-tests molecule ## everything that .ci/run runs
+test: lint static daemon-tests oldest molecule ## everything that .ci/run runs
 	@echo "==> all tests passed"
 
 # Most of them use one processor: side by side, each one's output when it has ended.
@@ -87,8 +87,15 @@ galaxy: setup
 gates: galaxy units ## what Galaxy demands: antsibull-docs, galaxy-importer, ansible-test sanity and units
 
 .PHONY: daemon-tests
-daemon-tests: setup ## black-box tests of the daemon over real sockets
-	@echo "==> daemon tests" && pytest -q -n 4 tests/daemon
+daemon-tests: setup ## black-box tests of the daemon over real sockets, on the oldest Python that it supports (PYTHON=3.13 for another)
+	@python=$$(tools/python.sh $(or $(PYTHON),3.9)) && echo "==> daemon tests, the daemon on $$python" && \
+		FILTER_DAEMON_PYTHON=$$python pytest -q -n 4 tests/daemon
+
+# What is not what .venv has: the oldest that is supported, and the newest. The versions between them are further down.
+.PHONY: oldest
+oldest: setup ## the daemon's modules on Python 3.9; playbooks, roles and modules with the oldest and newest ansible-core
+	@tools/daemon-versions.sh --modules 3.9
+	@tools/core-versions.sh 2.18 2.21
 
 # What `make test` has time for. They wait for their hosts half of the time: side by side, each one's output when it has ended.
 USUAL := default content

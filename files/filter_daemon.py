@@ -9,7 +9,7 @@ import sys
 if sys.version_info < (3, 9):  # noqa: UP036  (said here, because an older parser fails on the package)
     sys.exit("filter_daemon.py: Python 3.9 or newer is needed, this is " + sys.version.split()[0])
 
-# The code directory belongs to root and is removed as a whole: no bytecode is left in it.
+# The code directory belongs to root: who puts the code there compiles it, and no run by root leaves anything in it.
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 

@@ -8,53 +8,15 @@
 # installed, so that a converge really installs them, and is quick.
 #
 # An image is made again only when this recipe or the machine's apt sources change.
-# FILTER_STACK_DEBIAN_MIRROR: a Debian mirror to use in place of the one that this
-# machine's apt uses (needed only where no registry answers and apt has no Debian).
+# FILTER_STACK_DEBIAN_MIRROR: see mirror.sh.
 set -euo pipefail
 . "$(dirname -- "$0")/lib.sh"
+. "$(dirname -- "$0")/mirror.sh"
 cd "$ROOT"
 
 PROVISION=$ROOT/tools/base-image-provision.sh
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
-
-# Lines "SUITE-CLASS URI" as the machine's apt knows them, whichever format its
-# sources have: main for a release, updates and security for theirs.
-apt_uris() {
-  # shellcheck disable=SC2016 # the dollars are apt's
-  apt-get indextargets --format '$(LABEL)|$(RELEASE)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    awk -F '|' '
-      $1 == "Debian" && $2 !~ /-/           { print "main", $3 }
-      $1 == "Debian" && $2 ~ /-updates$/    { print "updates", $3 }
-      $1 == "Debian-Security"               { print "security", $3 }' | sort -u
-}
-
-# The sources.list for RELEASE from the machine's own mirrors; empty if it has none.
-sources_list() {
-  local release=$1 main updates security
-  main=${FILTER_STACK_DEBIAN_MIRROR:-$(awk '$1 == "main" { print $2; exit }' "$WORK/uris")}
-  updates=$(awk '$1 == "updates" { print $2; exit }' "$WORK/uris")
-  security=$(awk '$1 == "security" { print $2; exit }' "$WORK/uris")
-  [ -n "$main" ] || return 0
-  echo "deb $main $release main"
-  [ -z "$updates" ] || echo "deb $updates $release-updates main"
-  [ -z "$security" ] || echo "deb $security $release-security main"
-}
-
-# What apt on this machine needs to reach its mirrors (proxy, dates), without the
-# rest of its configuration; the environment's proxy where apt has none.
-apt_settings() {
-  local scheme variable settings
-  settings=$(apt-config dump |
-    grep -E '^Acquire::(https?::Proxy|Check-Valid-Until|Check-Date|ForceIPv)[^ ]* "[^"]+";' || true)
-  echo "$settings"
-  for scheme in http https; do
-    variable=${scheme}_proxy
-    if [ -n "${!variable:-}" ] && ! grep -q "^Acquire::$scheme::Proxy \"" <<<"$settings"; then
-      echo "Acquire::$scheme::Proxy \"${!variable}\";"
-    fi
-  done
-}
 
 # A root file system to provision, under a name of its own: from a registry, else
 # from the machine's mirror.
@@ -65,16 +27,6 @@ start_from_registry() {
 
 registry_answers() {
   timeout 15 docker manifest inspect "debian:$1-slim" >/dev/null 2>&1
-}
-
-# mmdebstrap, and the archive's keys: older ones do not know newer releases.
-prepare_mirror() {
-  apt_need mmdebstrap debian-archive-keyring
-  if [ "$1" = trixie ] && [ ! -e /usr/share/keyrings/debian-archive-trixie-stable.gpg ]; then
-    step apt-update "Refreshing the package lists" as_root apt-get -q update
-    step keyring "Bringing the archive's keys up to date" \
-      as_root apt-get -q -y -o DPkg::Lock::Timeout=600 install debian-archive-keyring
-  fi
 }
 
 start_from_mirror() {
@@ -134,12 +86,7 @@ main() {
   [ -e /tmp/filter-stack-images.lock ] || (umask 0 && : >/tmp/filter-stack-images.lock)
   exec 8</tmp/filter-stack-images.lock
   flock -w 900 8 || die "another run has been building images for fifteen minutes"
-  apt_uris >"$WORK/uris"
-  if [ ! -s "$WORK/uris" ]; then
-    # a fresh machine has no lists yet, and apt tells targets only from lists
-    step apt-update "Refreshing the package lists" as_root apt-get -q update
-    apt_uris >"$WORK/uris"
-  fi
+  know_mirrors
   apt_settings >"$WORK/apt.conf"
   for release; do
     case $release in

@@ -4,8 +4,8 @@
 #
 # Usage: tools/core-versions.sh [VERSION...]   (default: the oldest that is supported, to the newest)
 # With each ansible-core: the syntax of all playbooks and of every tasks file of the roles,
-# the examples, and the unit tests of modules and filters. Needs Python 3.12 or 3.13, in PATH
-# or in ~/.pyenv, for the newest releases of ansible-core want that.
+# the examples, and the unit tests of modules and filters. With Python 3.13, as the newest
+# releases of ansible-core want 3.12 or newer.
 set -euo pipefail
 . "$(dirname -- "$0")/lib.sh"
 cd "$ROOT"
@@ -15,24 +15,12 @@ NEEDED=('pytest>=9,<10' 'pytest-xdist>=3,<4' 'hypothesis>=6,<7' 'PyYAML>=6,<7')
 # ansible.posix comes with .venv's "ansible"; the checkout is linked beside it by `make setup`
 COMPANIONS=$(.venv/bin/python -c 'import pathlib, ansible_collections as all; print(pathlib.Path(list(all.__path__)[0]).parent)')
 
-# A name in PATH may be a shim that fails (pyenv), so each candidate is run.
-find_python() {
-  local candidate
-  for candidate in python3.13 python3.12 "$HOME"/.pyenv/versions/3.1[23].*/bin/python3; do
-    if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
-      "$candidate" -c 'import sys; print(sys.executable)'
-      return
-    fi
-  done
-  die "neither python3.13 nor python3.12 found, in PATH or in ~/.pyenv, with its modules venv and ensurepip"
-}
-
 make_environment() {
   local core=$1 environment=$2 stamp
   stamp="$PYTHON ${NEEDED[*]}"
   [ "$(cat "$environment/.stamp" 2>/dev/null)" = "$stamp" ] && return
   rm -rf "$environment"
-  "$PYTHON" -m venv "$environment" &&
+  .venv/bin/virtualenv --quiet --python "$PYTHON" "$environment" &&
     "$environment/bin/python" -m pip install --no-input "ansible-core==$core.*" "${NEEDED[@]}" &&
     echo "$stamp" >"$environment/.stamp"
 }
@@ -53,7 +41,7 @@ syntax() {
     "$1/bin/ansible-playbook" --syntax-check -i examples/farm playbooks/*.yml "$1/every-tasks-file.yml"
 }
 
-PYTHON=$(find_python)
+PYTHON=$(tools/python.sh 3.13)
 [ $# -gt 0 ] || set -- "${SUPPORTED[@]}"
 export ANSIBLE_COLLECTIONS_PATH=$ROOT/.ansible/collections:$COMPANIONS
 for core; do

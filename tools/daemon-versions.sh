@@ -2,10 +2,12 @@
 # SPDX-FileCopyrightText: 2026 The mailops.filter_stack contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Usage: tools/daemon-versions.sh [VERSION...]   (default: all that a mail host may have)
+# Usage: tools/daemon-versions.sh [--modules] [VERSION...]   (default: all that a mail host may have)
 # Runs the daemon's tests with each version of Python: its modules inside that interpreter,
 # then the tests over real sockets with a daemon that runs on it. An interpreter is looked
-# for as python3.X in PATH and in ~/.pyenv; one that is not there is an error.
+# for as python3.X in PATH and in ~/.pyenv, and else made from the packages of the Debian
+# release that has it (3.9, 3.11, 3.13); one that cannot be had is an error. With --modules
+# the tests over sockets are left out.
 set -euo pipefail
 . "$(dirname -- "$0")/lib.sh"
 cd "$ROOT"
@@ -15,42 +17,33 @@ SUPPORTED=(3.9 3.10 3.11 3.12 3.13)
 NEEDED=('pytest>=8,<10' 'pytest-xdist>=3,<4' 'hypothesis>=6,<7' 'html5lib>=1.1,<2' 'dkimpy>=1.1,<2'
   'prometheus_client>=0.21,<1' 'PyYAML>=6,<7')
 
-# A name in PATH may be a shim that fails (pyenv), so each candidate is run.
-find_python() {
-  local candidate found=
-  for candidate in "python$1" "$HOME"/.pyenv/versions/"$1".*/bin/"python$1"; do
-    if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
-      found=$("$candidate" -c 'import sys; print(sys.executable)')
-    fi
-  done
-  echo "$found"
-}
-
 make_environment() {
   local python=$1 environment=$2 stamp
   stamp="$python ${NEEDED[*]}"
   [ "$(cat "$environment/.stamp" 2>/dev/null)" = "$stamp" ] && return
   rm -rf "$environment"
-  "$python" -m venv "$environment" &&
+  .venv/bin/virtualenv --quiet --python "$python" "$environment" &&
     "$environment/bin/python" -m pip install --no-input "${NEEDED[@]}" &&
     echo "$stamp" >"$environment/.stamp"
 }
 
 main() {
-  local version missing=() failed=() environment
+  local version failed=() environment sockets=1
   declare -A pythons
+  if [ "${1:-}" = --modules ]; then
+    sockets=0
+    shift
+  fi
   [ $# -gt 0 ] || set -- "${SUPPORTED[@]}"
   for version; do
-    pythons[$version]=$(find_python "$version")
-    [ -n "${pythons[$version]}" ] || missing+=("python$version")
+    pythons[$version]=$(tools/python.sh "$version")
   done
-  [ "${#missing[@]}" -eq 0 ] ||
-    die "not found, in PATH or in ~/.pyenv, with its modules venv and ensurepip: ${missing[*]}"
   for version; do
     environment=$ROOT/.cache/python/$version
     step "python-$version" "Python $version: ${pythons[$version]}" make_environment "${pythons[$version]}" "$environment"
     say "Python $version: the daemon's modules"
     "$environment/bin/python" -m pytest -q -n 4 -p no:cacheprovider tests/daemon/unit || failed+=("$version (modules)")
+    [ "$sockets" = 1 ] || continue
     say "Python $version: the daemon over sockets"
     FILTER_DAEMON_PYTHON=${pythons[$version]} .venv/bin/python -m pytest -q -n 4 -p no:cacheprovider -m "not slow" \
       --ignore tests/daemon/unit tests/daemon || failed+=("$version (sockets)")

@@ -43,15 +43,27 @@ _raw:
   elements: dict
 """
 
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.mailops.filter_stack.plugins.module_utils import _file_tree
 
 
-class LookupModule(LookupBase):
-    def run(self, terms, variables=None, **kwargs):  # type: ignore[no-untyped-def]
+def told(terms: Iterable[str], patterns: Sequence[str]) -> list[dict[str, object]]:
+    """All that is below each of them, or an error that names what cannot be read."""
+    try:
+        return [entry for term in terms for entry in _file_tree.tree(os.path.expanduser(term), patterns)]
+    except OSError as error:
+        raise AnsibleLookupError(f"file_tree cannot read {error.filename}: {error.strerror}") from error
+
+
+class LookupModule(LookupBase):  # type: ignore[misc]
+    """What Ansible loads."""
+
+    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, object]]:
+        """As Ansible calls it."""
         self.set_options(var_options=variables, direct=kwargs)
-        try:
-            return [entry for term in terms for entry in _file_tree.tree(term, self.get_option("patterns"))]
-        except OSError as error:
-            raise AnsibleLookupError(f"file_tree cannot read {error.filename}: {error.strerror}") from error
+        return told(terms, self.get_option("patterns"))

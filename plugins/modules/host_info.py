@@ -184,7 +184,7 @@ def answer(module: AnsibleModule, name: str, argv: object) -> dict[str, object]:
     words = [str(word) for word in argv]
     if not shutil.which(words[0]):
         return {"rc": NOT_FOUND, "stdout": "", "stderr": f"{words[0]}: there is no such program"}
-    status, said, complaint = module.run_command(words)
+    status, said, complaint = module.run_command(words, expand_user_and_vars=False)
     return {"rc": status, "stdout": said.rstrip("\n"), "stderr": complaint.rstrip("\n")}
 
 

@@ -35,24 +35,25 @@ class Server:
 
 
 @contextmanager
-def serving(**answers: Answer) -> Iterator[Server]:
-    """Serve one connection; answers go by verb (`connect` and `dot` too). An empty answer closes the connection."""
+def serving(connections: int = 1, **answers: Answer) -> Iterator[Server]:
+    """Serve connections, one by one; answers go by verb (`connect`, `dot` too). An empty one closes the connection."""
     table = {**POLITE, **{"." if verb == "dot" else verb: answer for verb, answer in answers.items()}}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
         server = Server(listener.getsockname()[1])
         server.answers = table
-        thread = threading.Thread(target=_serve, args=(listener, server, table), daemon=True)
+        thread = threading.Thread(target=_serve, args=(listener, server, table, connections), daemon=True)
         thread.start()
         yield server
         thread.join(10)
         assert not thread.is_alive()
 
 
-def _serve(listener: socket.socket, server: Server, table: Mapping[str, Answer]) -> None:
-    # A client that goes away in the middle is what some tests are about.
-    with suppress(OSError):
-        _serve_one(listener, server, table)
+def _serve(listener: socket.socket, server: Server, table: Mapping[str, Answer], connections: int) -> None:
+    for _number in range(connections):
+        # A client that goes away in the middle is what some tests are about.
+        with suppress(OSError):
+            _serve_one(listener, server, table)
 
 
 def _serve_one(listener: socket.socket, server: Server, table: Mapping[str, Answer]) -> None:

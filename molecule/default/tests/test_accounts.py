@@ -56,8 +56,12 @@ def test_code_that_only_root_can_change(host: Host) -> None:
     assert wrong == ""
 
 
-def test_no_bytecode_is_left_beside_the_code(host: Host) -> None:
-    assert host.check_output("find /usr/local/lib/filter-stack ! -name '*.py' ! -type d") == ""
+def test_the_code_is_compiled_and_nothing_else_is_beside_it(host: Host) -> None:
+    files = host.check_output("find /usr/local/lib/filter-stack ! -type d -printf '%f\n'").splitlines()
+    code = sorted(name[: -len(".py")] for name in files if name.endswith(".py"))
+    compiled = sorted(name.split(".")[0] for name in files if not name.endswith(".py"))
+    assert compiled == code
+    assert "filter_daemon" in code
 
 
 def test_only_root_reads_what_removal_needs(host: Host) -> None:

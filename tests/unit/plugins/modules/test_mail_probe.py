@@ -96,6 +96,20 @@ def test_what_a_server_offers(run_module: RunModule, sink: Sink, protocol: str) 
     assert "verdict" not in result
 
 
+def test_both_greetings_in_one_visit(run_module: RunModule) -> None:
+    with serving(connections=2) as server:
+        result = run_module("mail_probe", kind="ehlo", entry=server.entry, protocol="both")
+    assert [line for line in result["dialogue"] if "HLO" in line] == ["C: EHLO [127.0.0.1]", "C: LHLO [127.0.0.1]"]
+    assert result["accepted"]
+    assert {"SMTPUTF8", "ENHANCEDSTATUSCODES"} <= result["extensions"].keys()
+    with serving(connections=2, LHLO=b"500 5.5.1 no\r\n") as server:
+        result = run_module("mail_probe", kind="ehlo", entry=server.entry, protocol="both", fails=True)
+        assert result["msg"] == f"expect: any, but {server.entry} replied to LHLO: 500 5.5.1 no"
+        assert not result["accepted"]
+    message = run_module("mail_probe", kind="clean", recipient="a@example.com", protocol="both", fails=True)["msg"]
+    assert message.startswith("protocol: both is wrong, it takes smtp or lmtp for a message")
+
+
 def test_check_mode_sends_nothing_and_needs_no_server(run_module: RunModule) -> None:
     for kind in ("clean", "ehlo"):
         result = run_module("mail_probe", check=True, kind=kind, entry="127.0.0.1:1", recipient="alice@example.com")
