@@ -68,3 +68,19 @@ def test_no_internal_variable_is_made_and_not_used(role: Path) -> None:
         for name in yaml.safe_load(path.read_text(encoding="utf-8")):
             uses = sum(len(re.findall(rf"\b{name}\b(?!:)", text)) for text in texts)
             assert uses, f"{path}: {name}"
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_no_result_of_a_task_hides_a_variable(role: Path) -> None:
+    """A registered result outlives its task, to the end of the run, and comes before a role's variables."""
+    variables = {
+        name
+        for path in [role / "defaults/main.yml", *(role / "vars").glob("*.yml")]
+        for name in yaml.safe_load(path.read_text(encoding="utf-8"))
+    }
+    registered = {
+        name
+        for path in (role / "tasks").glob("*.yml")
+        for name in re.findall(r"^\s*register: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert registered & variables == set()

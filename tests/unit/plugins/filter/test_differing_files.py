@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import grp
 import os
 import pwd
@@ -74,6 +75,29 @@ def test_it_agrees_with_the_module(
         return
     done = run_module("host_files", files=files, directories=directories, check=True)["paths"]
     assert told == done if before != "link" else set(done) <= set(told)
+
+
+FILE = {"path": "/etc/x", "content": "one\n", "owner": "root", "group": "vscan", "mode": "640"}
+DIRECTORY = {"path": "/etc", "owner": "root", "group": "vscan", "mode": "0640"}
+THERE = {"kind": "file", "owner": "root", "group": "vscan", "mode": "0640"}
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({}, True),
+        ({"owner": "bin"}, False),
+        ({"group": "996"}, False),
+        ({"mode": "0600"}, False),
+        ({"kind": "link"}, False),
+    ],
+)
+def test_each_thing_counts(other: dict[str, str], same: bool) -> None:
+    held = base64.b64encode(b"one\n").decode()
+    seen = {"paths": {"/etc/x": {**THERE, **other}}, "contents": {"/etc/x": held}}
+    assert differing_files([FILE], seen) == ([] if same else ["/etc/x"])
+    seen = {"paths": {"/etc": {**THERE, "kind": "directory", **other}}, "contents": {}}
+    assert differing_files([], seen, [DIRECTORY]) == ([] if same else ["/etc"])
 
 
 def test_what_was_not_looked_at_is_an_error() -> None:
