@@ -124,7 +124,8 @@ trees:
 units:
   description:
     - For each of O(units) the properties C(LoadState), C(ActiveState), C(UnitFileState), C(StatusText), C(MainPID),
-      C(Listen) and C(DropInPaths), as C(systemctl show) has them, those that it does not have as empty strings.
+      C(Listen) and C(DropInPaths), as C(systemctl show) has them, those that it does not have as empty strings; all of
+      them, on a host that does not run systemd.
   returned: success
   type: dict
 commands:
@@ -134,6 +135,7 @@ commands:
 """
 
 import base64
+import os
 import shutil
 from typing import Any
 
@@ -141,6 +143,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.filter_stack.plugins.module_utils import _file_tree
 
 PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "StatusText", "MainPID", "Listen", "DropInPaths")
+#: there is one where systemd runs (sd_booted(3))
+BOOTED = "/run/systemd/system"
 #: as a shell has it
 NOT_FOUND = 127
 
@@ -167,8 +171,8 @@ def shown(text: str, names: list[str]) -> dict[str, dict[str, str]]:
 
 
 def look_at_units(module: AnsibleModule, names: list[str]) -> dict[str, dict[str, str]]:
-    if not names:
-        return {}
+    if not names or not os.path.isdir(BOOTED):
+        return {name: dict.fromkeys(PROPERTIES, "") for name in names}
     command = ["systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *names]
     _status, said, complaint = module.run_command(command)
     units = shown(said, names)

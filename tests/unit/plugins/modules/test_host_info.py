@@ -12,6 +12,7 @@ import pwd
 from pathlib import Path
 
 import pytest
+from ansible_collections.mailops.filter_stack.plugins.modules import host_info
 
 from ...conftest import RunModule
 
@@ -113,6 +114,7 @@ def test_units(run_module: RunModule, tmp_path: Path, monkeypatch: pytest.Monkey
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{SHOWN}END\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(host_info, "BOOTED", str(tmp_path))
     units = run_module("host_info", units=["a.socket", "b.service"])["units"]
     assert units["a.socket"]["Listen"] == "127.0.0.1:10024 (Stream); 127.0.0.1:10026 (Stream)"
     assert (units["a.socket"]["MainPID"], units["a.socket"]["StatusText"]) == ("", "")
@@ -120,6 +122,8 @@ def test_units(run_module: RunModule, tmp_path: Path, monkeypatch: pytest.Monkey
     program.write_text("#!/bin/sh\necho 'System has not been booted with systemd' >&2\nexit 1\n")
     message = run_module("host_info", units=["a.socket", "b.service"], fails=True)["msg"]
     assert "a.socket b.service: System has not been booted with systemd" in message
+    monkeypatch.setattr(host_info, "BOOTED", str(tmp_path / "nothing"))
+    assert run_module("host_info", units=["a.socket"])["units"]["a.socket"]["ActiveState"] == ""
 
 
 def test_what_cannot_be_read_is_named(run_module: RunModule, tmp_path: Path) -> None:
