@@ -164,6 +164,8 @@ class Downstream:
         """Listen, on the same port as before."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Of a server that stalls the kernel would else take megabytes, and the end of the message with them.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         listener.bind((self.host, self.port))
         listener.listen(512)
         self.port = listener.getsockname()[1]
