@@ -154,9 +154,11 @@ def test_to_chosen_recipients(kept, downstream):
 
 
 @pytest.mark.parametrize("stage", ["banner", "ehlo", "mail", "rcpt", "data", "content"])
-def test_killed_before_the_final_dot_it_can_be_released(daemon, downstream, stage):
-    # Given a release that hangs before the end of the message (a large one, so that it hangs inside of the content)
-    quarantine_id = keep(daemon, INFECTED + b"0123456789\r\n" * 300_000)
+def test_killed_before_the_final_dot_it_can_be_released(start_daemon, downstream, stage):
+    # Given a release that hangs before the end of the message, which is larger than what the kernel takes of it
+    # (tcp_wmem, 4 MiB), so that it hangs inside of the content
+    daemon = start_daemon(message_size_limit=16 << 20)
+    quarantine_id = keep(daemon, INFECTED + b"0123456789\r\n" * 1_000_000)
     reached = threading.Event()
 
     def hang(at: str, line: str, _transaction: object) -> Action | None:
