@@ -158,7 +158,7 @@ backup_file:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailops.filter_stack.plugins.module_utils import _main_cf, _postconf, _postfix_edit
+from ansible_collections.mailops.filter_stack.plugins.module_utils import _main_cf, _postconf, _postfix_plan
 from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_file import (
     PostfixFile,
     RestoreFile,
@@ -176,21 +176,7 @@ def run(module: AnsibleModule) -> dict[str, object]:
     restore = RestoreFile(module, given["restore_file"], path, _main_cf.parse)
     recording = given["restore_file"] is not None
 
-    if given["state"] == "present":
-        # Ansible takes an option that is null for one that is given.
-        wanted = _main_cf.wanted_settings(given["settings"] or {})
-        names = {one.key for one in wanted}
-        stale = [key for key in restore.record if key not in names] if given["purge"] else []
-        purged = _postfix_edit.retract(file.text, _main_cf.parse, stale, restore.record)
-        edit = _postfix_edit.merge(purged.text, _main_cf.parse, wanted, purged.record, recording)
-        edit = edit._replace(steps=edit.steps + purged.steps)
-    else:
-        unwanted = _main_cf.unwanted_settings(given["settings"] or {}, given["names"] or [])
-        if recording:
-            keys = [one.key for one in unwanted]
-            edit = _postfix_edit.retract(file.text, _main_cf.parse, keys, restore.record)
-        else:
-            edit = _postfix_edit.remove(file.text, _main_cf.parse, unwanted)
+    edit = _postfix_plan.main(file.text, restore.record, given)
     if not recording:
         edit = edit._replace(record={})
 
@@ -202,9 +188,7 @@ def run(module: AnsibleModule) -> dict[str, object]:
     kept = [step.key for step in edit.steps if step.action == "kept"]
     result: dict[str, object] = {
         "changed": changed_file or changed_record,
-        "settings": [
-            {"name": step.key, "action": step.action, "before": step.before, "after": step.after} for step in edit.steps
-        ],
+        "settings": _postfix_plan.settings(edit),
         "kept": kept,
         "reload_required": [(one.key, one.value) for one in before] != [(one.key, one.value) for one in after],
         "restart_required": bool(restart),

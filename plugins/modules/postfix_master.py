@@ -204,17 +204,14 @@ backup_file:
 
 import functools
 import os
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.filter_stack.plugins.module_utils import (
     _inet_endpoints,
     _master_cf,
-    _master_overlay,
     _postconf,
-    _postfix_edit,
+    _postfix_plan,
 )
-from ansible_collections.mailops.filter_stack.plugins.module_utils._master_fragment import keys_of, wanted_services
 from ansible_collections.mailops.filter_stack.plugins.module_utils._postfix_file import (
     PostfixFile,
     RestoreFile,
@@ -236,7 +233,7 @@ def run(module: AnsibleModule) -> dict[str, object]:
     restore = RestoreFile(module, given["restore_file"], given["path"], _master_cf.parse)
     recording = given["restore_file"] is not None
 
-    edit = _edit(given, file.text, restore.record)
+    edit = _postfix_plan.master(file.text, restore.record, given)
     if not recording:
         edit = edit._replace(record={})
 
@@ -249,7 +246,7 @@ def run(module: AnsibleModule) -> dict[str, object]:
     reason = _inet_endpoints.restart_reason(before, after, _postconf.version(module, postconf) if postconf else ())
     result: dict[str, object] = {
         "changed": changed_file or changed_record,
-        "services": [dict(zip(("name", "type"), step.key.rsplit("/", 1)), action=step.action) for step in edit.steps],
+        "services": _postfix_plan.services(edit),
         "reload_required": [service.value for service in before] != [service.value for service in after],
         "restart_required": reason is not None,
         "record_changed": changed_record,
@@ -273,38 +270,6 @@ def run(module: AnsibleModule) -> dict[str, object]:
         if backup is not None:
             result["backup_file"] = backup
     return result
-
-
-def _edit(given: dict[str, Any], text: str, record: _postfix_edit.Record) -> _postfix_edit.Edit:
-    """What the options ask for, applied to the text of master.cf."""
-    recording = given["restore_file"] is not None
-    parse = _master_cf.parse
-    if given["state"] == "absent":
-        keys = keys_of(given["fragment"], given["services"])
-        if recording:
-            return _postfix_edit.retract(text, parse, [one.key for one in keys], record)
-        return _postfix_edit.remove(text, parse, [one._replace(value=None) for one in keys])
-    overlays = _master_overlay.checked(given["overlays"] or [])
-    # Ansible takes an option that is null for one that is given.
-    if given["fragment"] is None and not overlays:
-        raise ValueError("fragment: None is wrong, it takes services in master.cf syntax")
-    if given["purge"] and not recording:
-        raise ValueError("purge: true takes a restore_file, which says what to take out")
-    wanted = wanted_services(given["fragment"]) if given["fragment"] is not None else []
-    both = {one.key for one in wanted} & {one.key for one in overlays}
-    if both:
-        raise ValueError(
-            f"overlays: {', '.join(sorted(both))} is in the fragment too, it takes services of one of them"
-        )
-    changed, untouched = _master_overlay.wanted(overlays, parse(text, given["path"]), record, given["path"])
-    wanted += changed
-    names = {one.key for one in wanted} | set(untouched)
-    stale = [key for key in record if key not in names] if given["purge"] else []
-    # Taken back by the record, so that its bytes are as they were.
-    stale += [key for key in untouched if key in record]
-    purged = _postfix_edit.retract(text, parse, stale, record)
-    merged = _postfix_edit.merge(purged.text, parse, wanted, purged.record, recording)
-    return merged._replace(steps=merged.steps + purged.steps)
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ def run_module(tmp_path: Path) -> RunModule:
     temporary = tmp_path / "ansible"
     temporary.mkdir()
 
-    def run(name: str, check: bool = False, fails: bool = False, **options: Any) -> dict[str, Any]:
+    def run(name: str, check: bool = False, fails: bool | None = False, **options: Any) -> dict[str, Any]:
         arguments = {
             **options,
             "_ansible_check_mode": check,
@@ -100,7 +100,7 @@ def run_module(tmp_path: Path) -> RunModule:
         words = module_runner.run_in_child(name, arguments)
         assert words.strip().startswith("{"), words
         result: dict[str, Any] = json.loads(words)
-        assert bool(result.get("failed")) is fails, result.get("msg", result)
+        assert fails is None or bool(result.get("failed")) is fails, result.get("msg", result)
         assert os.listdir(temporary) == [], "temporary files are left over"
         return result
 

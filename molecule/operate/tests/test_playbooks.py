@@ -44,6 +44,19 @@ def test_what_runs_is_what_would_be_deployed(host: Host) -> None:
     assert done.changed == 0
 
 
+def test_a_filter_that_does_not_answer_is_named(host: Host) -> None:
+    host.check_output("systemctl stop filter-daemon.socket filter-daemon.service")
+    try:
+        done = verify(host, filter_verify_timeout=5)
+    finally:
+        host.check_output("systemctl start filter-daemon.socket filter-daemon.service")
+    assert done.code != 0
+    assert "NOT SO: the filter answers EHLO and LHLO on 127.0.0.1:10024" in told(done)
+    # mail that came meanwhile goes now
+    host.check_output("postqueue -f")
+    wait_for("the probes", lambda: "Mail queue is empty" in host.check_output("postqueue -p"))
+
+
 def test_a_configuration_that_was_edited_by_hand_is_found_key_by_key(host: Host) -> None:
     before = host.file(CONFIGURATION).content_string
     edited = json.dumps({**json.loads(before), "instances": 3, "on_clean": "tag"})
