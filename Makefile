@@ -55,8 +55,8 @@ test: lint static daemon-tests molecule ## everything that .ci/run runs
 # Most of them use one processor: side by side, each one's output when it has ended.
 .PHONY: static
 static: lint
-	@echo "==> unit tests, ansible-test sanity and units, antsibull-docs, galaxy-importer, oldest and newest versions (side by side; some minutes)"
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target unit gates oldest
+	@echo "==> unit tests, ansible-test sanity and units, antsibull-docs, galaxy-importer, versions of Python and ansible-core (side by side; some minutes)"
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target unit gates versions
 
 .PHONY: check
 check: lint ## the quick part: lint and unit tests, those of the daemon too
@@ -87,14 +87,13 @@ galaxy: setup
 gates: galaxy units ## what Galaxy demands: antsibull-docs, galaxy-importer, ansible-test sanity and units
 
 .PHONY: daemon-tests
-daemon-tests: setup ## black-box tests of the daemon over real sockets, on the oldest Python that it supports (PYTHON=3.13 for another)
-	@python=$$(tools/python.sh $(or $(PYTHON),3.9)) && echo "==> daemon tests, the daemon on $$python" && \
-		FILTER_DAEMON_PYTHON=$$python pytest -q -n 4 tests/daemon
+daemon-tests: setup ## the daemon's tests, those over real sockets spread over all versions of Python (PYTHON=3.13 for one)
+	@tools/daemon-tests.sh $(PYTHON)
 
-# What is not what .venv has: the oldest that is supported, and the newest. The versions between them are further down.
-.PHONY: oldest
-oldest: setup ## the daemon's modules on Python 3.9; playbooks, roles and modules with the oldest and newest ansible-core
-	@tools/daemon-versions.sh --modules 3.9
+# What is not what .venv has. Further down, all with each.
+.PHONY: versions
+versions: setup ## the daemon's modules on Python 3.9 to 3.13; playbooks, roles and modules with the oldest and newest ansible-core
+	@tools/daemon-versions.sh --modules
 	@tools/core-versions.sh 2.18 2.21
 
 # What `make test` has time for. They wait for their hosts half of the time: side by side, each one's output when it has ended.

@@ -6,13 +6,13 @@
 # Runs the daemon's tests with each version of Python: its modules inside that interpreter,
 # then the tests over real sockets with a daemon that runs on it. An interpreter is looked
 # for as python3.X in PATH and in ~/.pyenv, and else made from the packages of the Debian
-# release that has it (3.9, 3.11, 3.13); one that cannot be had is an error. With --modules
-# the tests over sockets are left out.
+# release that has it (3.9, 3.11, 3.13); one that cannot be had is an error. With --modules the
+# tests over sockets are left out, and without a VERSION so are those that cannot be had, and the
+# one of .venv, in which `make daemon-tests` runs the others.
 set -euo pipefail
 . "$(dirname -- "$0")/lib.sh"
 cd "$ROOT"
 
-SUPPORTED=(3.9 3.10 3.11 3.12 3.13)
 # What the tests need, as requirements-dev.txt has it, but as old as Python 3.9 needs it.
 NEEDED=('pytest>=8,<10' 'pytest-xdist>=3,<4' 'hypothesis>=6,<7' 'html5lib>=1.1,<2' 'dkimpy>=1.1,<2'
   'prometheus_client>=0.21,<1' 'PyYAML>=6,<7')
@@ -28,13 +28,18 @@ make_environment() {
 }
 
 main() {
-  local version failed=() environment sockets=1
+  local version own failed=() environment sockets=1
   declare -A pythons
   if [ "${1:-}" = --modules ]; then
     sockets=0
     shift
+    if [ $# -eq 0 ]; then
+      own=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+      # shellcheck disable=SC2046  # one word for each
+      set -- $(tools/python.sh --available | grep -vxF "$own")
+    fi
   fi
-  [ $# -gt 0 ] || set -- "${SUPPORTED[@]}"
+  [ $# -gt 0 ] || set -- "${DAEMON_PYTHONS[@]}"
   for version; do
     pythons[$version]=$(tools/python.sh "$version")
   done

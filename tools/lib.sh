@@ -9,6 +9,9 @@ LOGS=$ROOT/.cache/log
 mkdir -p "$LOGS"
 # Set by some CI systems to nothing; pip, Ansible and Docker's client need a home.
 export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
+# What the daemon may be run by on a mail host.
+# shellcheck disable=SC2034  # by those who source this
+DAEMON_PYTHONS=(3.9 3.10 3.11 3.12 3.13)
 # A user's PATH may lack the directories of administration (su without a dash).
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 

@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Usage: tools/python.sh 3.X
+#        tools/python.sh --available
 # Prints the path of a Python of that version: from PATH or ~/.pyenv, or else as the Debian release that has it brings it.
 # Of the latter the packages are unpacked into .cache/python, with the C library of their release; nothing is installed
-# but what unpacks them.
+# but what unpacks them. With --available it prints the versions that can be had of those that the daemon supports, and says
+# which cannot.
 set -euo pipefail
 . "$(dirname -- "$0")/lib.sh"
 . "$(dirname -- "$0")/mirror.sh"
@@ -42,7 +44,18 @@ unpack() {
     "$python" -I -c 'import bz2, ctypes, hashlib, lzma, ssl, zlib'
 }
 
-main() {
+available() {
+  local version
+  for version in "${DAEMON_PYTHONS[@]}"; do
+    if [ -n "${RELEASES[$version]:-}" ] || found_here "$version" >/dev/null; then
+      echo "$version"
+    else
+      say "Python $version is neither in PATH nor in ~/.pyenv, and no release of Debian has it: not tested here" >&2
+    fi
+  done
+}
+
+path() {
   local version=$1 tree=$ROOT/.cache/python/debian-$1
   ! found_here "$version" || return 0
   [ -n "${RELEASES[$version]:-}" ] ||
@@ -59,4 +72,7 @@ main() {
   echo "$tree/usr/bin/python$version"
 }
 
-main "$@"
+case ${1:-} in
+  --available) available ;;
+  *) path "$@" ;;
+esac

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -12,10 +12,20 @@ import pytest
 from harness.clamd import Clamd
 from harness.daemon import Daemon
 from harness.downstream import Downstream
+from harness.interpreter import interpreter
 
 # No time limit for one example: the machine may be busy with other things.
 hypothesis.settings.register_profile("daemon", deadline=None)
 hypothesis.settings.load_profile("daemon")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say of a test that failed which Python the daemon had."""
+    report = yield
+    if report.failed:
+        report.sections.append(("the daemon's Python", interpreter()))
+    return report
 
 
 @pytest.fixture

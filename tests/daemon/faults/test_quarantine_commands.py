@@ -14,7 +14,8 @@ import time
 import pytest
 from harness.clamd import EICAR
 from harness.client import smtp
-from harness.daemon import PROGRAM, PYTHON
+from harness.daemon import PROGRAM
+from harness.interpreter import interpreter
 
 from filterd.cli import main
 
@@ -106,7 +107,7 @@ def test_a_terminal_gets_no_commands_from_a_message(daemon):
     [path] = daemon.quarantined()
     # when it is shown on a terminal
     ours, theirs = pty.openpty()
-    command = [PYTHON, str(PROGRAM), "quarantine", "show", path.name.removesuffix(".msg"), "--config", str(daemon.path)]
+    command = [interpreter(), str(PROGRAM), "quarantine", "show", path.name.removesuffix(".msg"), "--config", str(daemon.path)]
     with subprocess.Popen(command, stdout=theirs, stdin=subprocess.DEVNULL) as process:
         os.close(theirs)
         seen = b""

@@ -17,8 +17,9 @@ import pytest
 from harness.behaviour import Action, close, late, reply, stall, wait_until
 from harness.clamd import EICAR
 from harness.client import smtp
-from harness.daemon import PROGRAM, PYTHON, Daemon
+from harness.daemon import PROGRAM, Daemon
 from harness.downstream import parameters
+from harness.interpreter import interpreter
 
 INFECTED = (
     b"Subject: =?utf-8?q?=C3=A4?=\r\nMessage-ID:\r\n <one@example.com>\r\n\r\n"
@@ -54,7 +55,7 @@ class Release:
     def __init__(self, daemon: Daemon, quarantine_id: str, *arguments: str) -> None:
         command = ["quarantine", "release", quarantine_id, *arguments, "--config", str(daemon.path)]
         self.process = subprocess.Popen(
-            [PYTHON, str(PROGRAM), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [interpreter(), str(PROGRAM), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
     def kill(self) -> None:

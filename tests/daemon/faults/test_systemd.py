@@ -14,6 +14,7 @@ import pytest
 from harness.behaviour import wait_until
 from harness.client import Client, lmtp
 from harness.daemon import Daemon
+from harness.interpreter import interpreter
 from harness.sender import NOTHING_WRONG, Sender
 
 
@@ -141,8 +142,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 def activate(daemon: Daemon, sockets: list[socket.socket], pid: str = "own") -> None:
     """Start the service as systemd does with sockets of its own."""
     numbers = [item.fileno() for item in sockets]
-    python = os.environ.get("FILTER_DAEMON_PYTHON", "python3")
-    daemon.start(wrapper=[python, "-c", ACTIVATE, ",".join(str(number) for number in numbers), pid], pass_fds=numbers)
+    daemon.start(wrapper=[interpreter(), "-c", ACTIVATE, ",".join(str(number) for number in numbers), pid], pass_fds=numbers)
 
 
 @pytest.fixture

@@ -9,17 +9,16 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .behaviour import PATIENCE, wait_until
 from .client import Client
+from .interpreter import interpreter
 
 #: Other code and another interpreter can be tested, such as what is installed on a host.
 PROGRAM = Path(os.environ.get("FILTER_DAEMON_PROGRAM", Path(__file__).resolve().parents[3] / "files/filter_daemon.py"))
-PYTHON = os.environ.get("FILTER_DAEMON_PYTHON", sys.executable)
 
 
 class Daemon:
@@ -74,7 +73,7 @@ class Daemon:
         inherited = {name: value for name, value in os.environ.items() if name not in ("JOURNAL_STREAM",)}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*wrapper, PYTHON, str(PROGRAM), "serve", "--config", str(self.path)],
+                [*wrapper, interpreter(), str(PROGRAM), "serve", "--config", str(self.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -200,7 +199,7 @@ class Daemon:
 def run(*arguments: str, timeout: float = 30) -> subprocess.CompletedProcess[bytes]:
     """Run the program with these arguments to its end."""
     return subprocess.run(
-        [PYTHON, str(PROGRAM), *arguments],
+        [interpreter(), str(PROGRAM), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=timeout,

@@ -14,7 +14,8 @@ import time
 import pytest
 from harness.behaviour import late, stall, wait_until
 from harness.client import lmtp
-from harness.daemon import PROGRAM, PYTHON
+from harness.daemon import PROGRAM
+from harness.interpreter import interpreter
 from harness.load import open_message
 
 from filterd.config import from_json
@@ -250,7 +251,7 @@ class TestStatus:
     def test_the_live_view_goes_on_until_it_is_interrupted(self, start_daemon):
         daemon = start_daemon()
         # a shell that starts these tests in the background ignores the signal, and so would what they start
-        command = ["env", "--default-signal=INT", PYTHON, str(PROGRAM), "status", "--watch", "--config", daemon.path]
+        command = ["env", "--default-signal=INT", interpreter(), str(PROGRAM), "status", "--watch", "--config", daemon.path]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
             views = 0
             while views < 2:
@@ -263,7 +264,7 @@ class TestStatus:
 def _on_a_terminal(daemon):
     pid, terminal = os.forkpty()
     if pid == 0:
-        os.execv(PYTHON, [PYTHON, str(PROGRAM), "status", "--config", str(daemon.path)])
+        os.execv(interpreter(), [interpreter(), str(PROGRAM), "status", "--config", str(daemon.path)])
     data = b""
     while True:
         try:
