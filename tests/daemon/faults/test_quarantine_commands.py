@@ -107,7 +107,15 @@ def test_a_terminal_gets_no_commands_from_a_message(daemon):
     [path] = daemon.quarantined()
     # when it is shown on a terminal
     ours, theirs = pty.openpty()
-    command = [interpreter(), str(PROGRAM), "quarantine", "show", path.name.removesuffix(".msg"), "--config", str(daemon.path)]
+    command = [
+        interpreter(),
+        str(PROGRAM),
+        "quarantine",
+        "show",
+        path.name.removesuffix(".msg"),
+        "--config",
+        str(daemon.path),
+    ]
     with subprocess.Popen(command, stdout=theirs, stdin=subprocess.DEVNULL) as process:
         os.close(theirs)
         seen = b""

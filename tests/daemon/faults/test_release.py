@@ -55,7 +55,10 @@ class Release:
     def __init__(self, daemon: Daemon, quarantine_id: str, *arguments: str) -> None:
         command = ["quarantine", "release", quarantine_id, *arguments, "--config", str(daemon.path)]
         self.process = subprocess.Popen(
-            [interpreter(), str(PROGRAM), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [interpreter(), str(PROGRAM), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def kill(self) -> None:

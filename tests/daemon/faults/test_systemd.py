@@ -142,7 +142,9 @@ os.execv(sys.argv[3], sys.argv[3:])
 def activate(daemon: Daemon, sockets: list[socket.socket], pid: str = "own") -> None:
     """Start the service as systemd does with sockets of its own."""
     numbers = [item.fileno() for item in sockets]
-    daemon.start(wrapper=[interpreter(), "-c", ACTIVATE, ",".join(str(number) for number in numbers), pid], pass_fds=numbers)
+    daemon.start(
+        wrapper=[interpreter(), "-c", ACTIVATE, ",".join(str(number) for number in numbers), pid], pass_fds=numbers
+    )
 
 
 @pytest.fixture

@@ -251,7 +251,16 @@ class TestStatus:
     def test_the_live_view_goes_on_until_it_is_interrupted(self, start_daemon):
         daemon = start_daemon()
         # a shell that starts these tests in the background ignores the signal, and so would what they start
-        command = ["env", "--default-signal=INT", interpreter(), str(PROGRAM), "status", "--watch", "--config", daemon.path]
+        command = [
+            "env",
+            "--default-signal=INT",
+            interpreter(),
+            str(PROGRAM),
+            "status",
+            "--watch",
+            "--config",
+            daemon.path,
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
             views = 0
             while views < 2:
