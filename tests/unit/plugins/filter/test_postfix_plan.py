@@ -105,6 +105,16 @@ def test_a_second_run_has_nothing_to_do(run_module: RunModule, etc_postfix: Path
     }
 
 
+def test_two_services_on_one_port_are_an_error(etc_postfix: Path) -> None:
+    path = etc_postfix / "master.cf"
+    assert "smtp      inet" in path.read_text()
+    wanted = {"path": str(path), "fragment": "25 inet n - n - - smtpd\n"}
+    nothing = {"path": str(etc_postfix / "main.cf")}
+    told = plan(seen(path, etc_postfix / "main.cf"), wanted, nothing)
+    assert told["services"] == []
+    assert "smtp/inet listens where 25/inet shall listen" in told["error"]
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

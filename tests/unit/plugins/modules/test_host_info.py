@@ -12,6 +12,7 @@ import pwd
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailops.filter_stack.plugins.modules import host_info
 
 from ...conftest import RunModule
@@ -46,7 +47,7 @@ def test_paths(run_module: RunModule, tmp_path: Path) -> None:
 
 def test_contents_of_any_bytes(run_module: RunModule, tmp_path: Path) -> None:
     top = grown(tmp_path)
-    read = [str(top / "one.py"), str(top / "link"), str(top / "nothing")]
+    read = [str(top / "one.py"), str(top / "link"), str(top / "nothing"), str(top / "one.py" / "below a file")]
     contents = run_module("host_info", check=True, read=read)["contents"]
     assert contents == dict.fromkeys(read[:2], base64.b64encode(b"\xff\x00one\n").decode())
 
@@ -129,3 +130,19 @@ def test_units(run_module: RunModule, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_what_cannot_be_read_is_named(run_module: RunModule, tmp_path: Path) -> None:
     message = run_module("host_info", read=[str(tmp_path)], fails=True)["msg"]
     assert message == f"{tmp_path} cannot be read: Is a directory"
+
+
+class Unasked(AnsibleModule):  # type: ignore[misc]
+    """A module that must not run anything."""
+
+    def __init__(self) -> None:
+        pass
+
+    def run_command(self, *words: object, **options: object) -> None:
+        raise AssertionError(f"asked {words}")
+
+
+def test_a_host_without_systemd_has_no_units(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(host_info, "BOOTED", str(tmp_path / "nothing"))
+    told = host_info.look_at_units(Unasked(), ["postfix.service"])
+    assert told == {"postfix.service": dict.fromkeys(host_info.PROPERTIES, "")}

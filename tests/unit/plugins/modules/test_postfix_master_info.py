@@ -56,6 +56,17 @@ def test_an_overlay_and_the_way_back(
     assert path.read_bytes() == original
 
 
+def test_an_overlay_that_is_what_was_there_is_none(run_module: RunModule, etc_postfix: Path, tmp_path: Path) -> None:
+    path, record = etc_postfix / "master.cf", tmp_path / "record.json"
+    original = path.read_bytes()
+    options = {"path": str(path), "restore_file": str(record)}
+    # Given an overlay, then one that asks for what the file had before
+    run_module("postfix_master", overlays=[OVERLAY], **options)
+    result = run_module("postfix_master", overlays=[{"service": "smtp/inet", "maxproc": "-"}], **options)
+    # then the file is as it was, and nothing is remembered
+    assert (result["changed"], path.read_bytes(), record.exists()) == (True, original, False)
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in DATA.joinpath("master.cf").glob("*.cf")))
 def test_files_from_the_field(run_module: RunModule, etc_postfix: Path, tmp_path: Path, name: str) -> None:
     path, record = etc_postfix / "master.cf", tmp_path / "record.json"
