@@ -200,23 +200,29 @@ class _Order:
     """The order in which lines tell a story. Postfix' stamps may be whole seconds: within one, causes stand first.
 
     Postfix takes a message, the filter has it, Postfix is told, takes it again and delivers it; the same for a release.
+    What it was told of an attempt belongs to that one, as the next may be in the same second.
     """
 
     def __init__(self, items: list[Any]) -> None:
         lines = [item for item in items if not isinstance(item, LogLine)]
         self._released = {item.get("queue_id") for item in lines}
+        self._attempts = {item["id"]: item["time"] for item in lines if item["event"] == "message"}
         self._behind = {one.get("queue_id") for item in lines for one in item.get("recipients", [])}
 
     def of(self, item: Any) -> tuple[int, int, float]:
         """Second, rank within it, and time."""
         if not isinstance(item, LogLine):
             return (int(item["time"]), 1 if "id" in item else 4, item["time"])
+        attempt = postfix_log.delivery(item)
+        had = self._attempts.get(attempt.filter_id, 0.0) if attempt else 0.0
+        if int(had) == int(item.time):
+            return (int(had), 1, had + 1e-6)
         if item.queue_id in self._released:
             rank = 5
         elif item.queue_id in self._behind:
             rank = 3
         else:
-            follows = item.text == "removed" or item.program.endswith("/bounce") or postfix_log.delivery(item)
+            follows = item.text == "removed" or item.program.endswith("/bounce") or attempt
             rank = 2 if follows else 0
         return (int(item.time), rank, item.time)
 

@@ -120,7 +120,8 @@ def test_removal_keeps_the_ledger_for_root(host: Host) -> None:
     # below the directory that is kept with the quarantine, or in one of its own
     kept = host.file("/var/lib/vscan" if path.startswith("/var/lib/vscan/") else str(Path(path).parent))
     assert (kept.user, kept.group, kept.mode) == ("root", "root", 0o700)
-    assert host.file(path).exists
+    # the newest file may just have been full, and got another name
+    assert host.run(f"ls {path}*").rc == 0
     # and the next installation goes on with it
     done = play("site", "--limit", limit(host))
     assert done.code == 0, done.output
