@@ -217,7 +217,8 @@ def test_an_attempt_and_the_next_one_within_a_second():
     ]
     # Given Postfix' log with whole seconds
     text = (
-        "2027-01-15T08:00:00+00:00 mx postfix/lmtp[1]: 4F00000001: to=<bob@example.com>, relay=h[192.0.2.1]:1, delay=1, "
+        "2027-01-15T08:00:00+00:00 mx postfix/lmtp[1]: 4F00000001: to=<bob@example.com>, relay=h[192.0.2.1]:1, "
+        "delay=1, "
         "delays=0/0/0/1, dsn=4.3.0, status=deferred (host h[192.0.2.1] said: 451 4.3.0 no, filter id=0123456789)"
     )
     log = [postfix_log.parse(text, 1.8e9)]
