@@ -74,5 +74,5 @@ path() {
 
 case ${1:-} in
   --available) available ;;
-  *) path "$@" ;;
+  *) path "${1:?it takes a version of Python, such as 3.9}" ;;
 esac
