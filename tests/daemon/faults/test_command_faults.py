@@ -178,8 +178,8 @@ def test_children_end_with_the_scanner(bench):
     # Given a scanner that leaves a child behind which holds its output open
     begin = time.monotonic()
     assert bench.ask(bench.scanner("sleep 60 & echo $! >> $NOTE; exit 0")) == Verdict()
-    # then nobody waits for it, and it is gone
-    assert time.monotonic() - begin < 3
+    # then nobody waits the minute that it takes, and it is gone
+    assert time.monotonic() - begin < 30
     wait_until(lambda: all(gone(pid) for pid in bench.noted()), "the child to end", 3)
 
 
@@ -351,7 +351,7 @@ def test_a_scanner_that_unpacks_too_much_is_stopped(bench):
     verdict = bench.ask(bench.scanner(script, timeout=30), Message(CLEAN, budget=2_000_000))
     # then the message is unchecked, and nobody waits for the time-out
     assert [(finding.category, finding.name) for finding in verdict.findings] == [(UNCHECKED, TOO_LARGE)]
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 25
 
 
 def test_what_a_scanner_leaves_is_removed(bench):
@@ -421,7 +421,7 @@ def test_the_deadline_ends_a_scanner(start_daemon, downstream, bench):
     daemon = start_daemon(scanners=[bench.scanner("echo $$ >> $NOTE; sleep 60", timeout=60)], message_deadline=0.7)
     begin = time.monotonic()
     assert lmtp(daemon.address)[0].code == 451
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 30
     # then it ends with the message, and nothing of it is left
     wait_until(lambda: bench.noted() and gone(bench.noted()[0]), "the scanner to end", 3)
     wait_until(lambda: not list(daemon.scratch.iterdir()), "scratch to be empty", 3)
@@ -429,8 +429,8 @@ def test_the_deadline_ends_a_scanner(start_daemon, downstream, bench):
 
 
 def test_ordinary_mail_goes_on_while_a_scanner_works_on_a_large_one(start_daemon, downstream, bench):
-    # Given a scanner that is slow with large messages
-    script = 'test $(stat -c %s "$1/message.eml") -gt 1000000 && sleep 3; exit 0'
+    # Given a scanner that does not come to an end with large messages until it is told to
+    script = 'test $(stat -c %s "$1/message.eml") -gt 1000000 && until test -e "$NOTE"; do sleep 0.1; done; exit 0'
     daemon = start_daemon(scanners=[bench.scanner(script, concurrency=4, timeout=20)], instances=4)
     large = CLEAN + b"0123456789abcdef\r\n" * 150_000
     with daemon.client() as slow:
@@ -439,8 +439,7 @@ def test_ordinary_mail_goes_on_while_a_scanner_works_on_a_large_one(start_daemon
         slow.good("DATA")
         slow.send(large + b".\r\n")
         # then small ones pass meanwhile
-        begin = time.monotonic()
         for _ in range(3):
             assert lmtp(daemon.address)[0].code == 250
-        assert time.monotonic() - begin < 2.5
+        bench.note.touch()
         assert slow.reply().code == 250

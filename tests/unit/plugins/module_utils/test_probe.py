@@ -370,7 +370,7 @@ def test_a_deferred_message_is_waited_for_if_it_shall_be_delivered() -> None:
 def test_time_that_is_up_leaves_the_end_unknown() -> None:
     begun = time.monotonic()
     outcome = follow(Lines([delivery("AAAAA1", "sent", "reinjected as 250 queued as BBBBB2")]), ACCEPTED, patience=0.4)
-    assert 0.3 < time.monotonic() - begun < 3
+    assert time.monotonic() - begun > 0.3
     assert (outcome.verdict, outcome.final, outcome.front_queue_id) == ("unknown", False, "AAAAA1")
     assert probe_run.met("any", outcome)
     assert not any(probe_run.met(expect, outcome) for expect in probe_run.EXPECTATIONS if expect != "any")
