@@ -56,7 +56,7 @@ test: lint static daemon-tests molecule ## everything that .ci/run runs
 .PHONY: static
 static: lint
 	@echo "==> unit tests, ansible-test sanity and units, antsibull-docs, galaxy-importer, versions of Python and ansible-core (side by side; some minutes)"
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target unit gates versions
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target unit gates modules-versions oldest-newest-core
 
 .PHONY: check
 check: lint ## the quick part: lint and unit tests, those of the daemon too
@@ -91,9 +91,12 @@ daemon-tests: setup ## the daemon's tests, those over real sockets spread over a
 	@tools/daemon-tests.sh $(PYTHON)
 
 # What is not what .venv has. Further down, all with each.
-.PHONY: versions
-versions: setup ## the daemon's modules on Python 3.9 to 3.13; playbooks, roles and modules with the oldest and newest ansible-core
+.PHONY: modules-versions
+modules-versions: setup
 	@tools/daemon-versions.sh --modules
+
+.PHONY: oldest-newest-core
+oldest-newest-core: setup
 	@tools/core-versions.sh 2.18 2.21
 
 # What `make test` has time for. They wait for their hosts half of the time: side by side, each one's output when it has ended.

@@ -7,8 +7,8 @@
 # then the tests over real sockets with a daemon that runs on it. An interpreter is looked
 # for as python3.X in PATH and in ~/.pyenv, and else made from the packages of the Debian
 # release that has it (3.9, 3.11, 3.13); one that cannot be had is an error. With --modules the
-# tests over sockets are left out, and without a VERSION so are those that cannot be had, and the
-# one of .venv, in which `make daemon-tests` runs the others.
+# tests over sockets are left out; without a VERSION so are those that cannot be had, and the one
+# of .venv, in which `make daemon-tests` runs the others; slow tests run with the oldest alone.
 set -euo pipefail
 . "$(dirname -- "$0")/lib.sh"
 cd "$ROOT"
@@ -28,7 +28,7 @@ make_environment() {
 }
 
 main() {
-  local version own failed=() environment sockets=1
+  local version own failed=() environment sockets=1 which=()
   declare -A pythons
   if [ "${1:-}" = --modules ]; then
     sockets=0
@@ -47,8 +47,12 @@ main() {
     environment=$ROOT/.cache/python/$version
     step "python-$version" "Python $version: ${pythons[$version]}" make_environment "${pythons[$version]}" "$environment"
     say "Python $version: the daemon's modules"
-    "$environment/bin/python" -m pytest -q -n 4 -p no:cacheprovider tests/daemon/unit || failed+=("$version (modules)")
-    [ "$sockets" = 1 ] || continue
+    "$environment/bin/python" -m pytest -q -n 4 -p no:cacheprovider "${which[@]}" tests/daemon/unit ||
+      failed+=("$version (modules)")
+    if [ "$sockets" = 0 ]; then
+      which=(-m "not slow")
+      continue
+    fi
     say "Python $version: the daemon over sockets"
     FILTER_DAEMON_PYTHON=${pythons[$version]} .venv/bin/python -m pytest -q -n 4 -p no:cacheprovider -m "not slow" \
       --ignore tests/daemon/unit tests/daemon || failed+=("$version (sockets)")

@@ -206,6 +206,10 @@ class Downstream:
                 number = self.connections
                 self.open.add(number)
                 self._sockets[number] = connection
+                if stopped.is_set():
+                    # it came in the moment in which the others were dropped
+                    with contextlib.suppress(OSError):
+                        connection.shutdown(socket.SHUT_RDWR)
             threading.Thread(target=self._serve, args=(number, connection, stopped), daemon=True).start()
 
     def _serve(self, number: int, connection: socket.socket, stopped: threading.Event) -> None:
@@ -215,8 +219,10 @@ class Downstream:
             pass  # the peer is gone
         finally:
             with self._lock:
-                self.open.discard(number)
-                self._sockets.pop(number, None)
+                # who counts from the beginning again may have given the number to another one
+                if self._sockets.get(number) is connection:
+                    self.open.discard(number)
+                    del self._sockets[number]
             connection.close()
 
     # For the conversations
