@@ -50,7 +50,7 @@ available() {
     if [ -n "${RELEASES[$version]:-}" ] || found_here "$version" >/dev/null; then
       echo "$version"
     else
-      say "Python $version is neither in PATH nor in ~/.pyenv, and no release of Debian has it: not tested here" >&2
+      say "Python $version is neither in PATH nor in ~/.pyenv, and no release of Debian has it: not tested here"
     fi
   done
 }
